@@ -1,0 +1,35 @@
+# Two commands: `make demo` and `make test`. Both first make .venv from requirements.txt if it is missing or outdated.
+# A CPU-only PyTorch (the default one on Linux is gigabytes larger): make demo TORCH_INDEX=<address>, see README.md.
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lab lint clean
+
+demo: $(VENV)/installed
+	$(BIN)/python -m adlib demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow" tests
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow tests
+
+lab: $(VENV)/installed
+	cd notebooks && ../$(BIN)/jupyter lab
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache adlib.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11, 4) and f"adlib needs Python 3.11.4 or newer, {sys.executable} is {v[0]}.{v[1]}.{v[2]}; name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) $(shell grep -E '^torch(vision)?==' requirements.txt))
+	$(BIN)/python -m pip install -r requirements.txt
+	touch $@

@@ -1,0 +1,359 @@
+"""Data sets on disk: MVTec-layout categories, whatever their image format.
+
+    <root>/<category>/train/good/*                          normal images
+    <root>/<category>/test/good/*  test/<defect>/*          normal and anomalous images
+    <root>/<category>/ground_truth/<defect>/<stem>_mask.*   masks, optional
+"""
+
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from adlib import ROOT
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+MASK_SIZE = 256
+
+
+@dataclass
+class Category:
+    """One category, decoded, resized and resident: S is the training size, masks are always 256 x 256."""
+
+    name: str
+    train: Tensor                   # (N, 3, S, S) uint8, normal
+    validation: Tensor              # (N, 3, S, S) uint8, normal: 20 % of train/good, the same for every method
+    test: Tensor                    # (N, 3, S, S) uint8
+    masks: Tensor | None            # (N, 256, 256) bool, of the test images; None without ground_truth/
+    labels: Tensor                  # (N,) bool: anomalous, by the folder's name
+    defects: list[str]              # defect type of each test image, "good" where normal
+    paths: list[Path]               # of each test image
+
+
+def find_input(path: str | Path) -> Path:
+    """A path to read from: relative to the working directory, else to the repository."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() or path.exists() else ROOT / path
+
+
+def find_output(path: str | Path) -> Path:
+    """A path to write to: relative ones lie in the repository, wherever the notebook is run."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() else ROOT / path
+
+
+def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:
+    """Check a category of an MVTec-layout data set, then decode it.
+
+    Images are resized straight to the square, aspect not kept, bilinear with antialiasing; masks by DeSTSeg's rule.
+    An anomalous image whose mask is empty, or vanishes at 256 px, keeps its label and belongs to no region.
+
+    Parameters
+    ----------
+    root : path of the data set
+    name : str
+        Category, a folder in it.
+    image_size : int
+        S, a multiple of 32.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such root, category, train/good or test images; it lists what exists.
+    ValueError
+        An image or mask that cannot be used, or an image size that the networks cannot take.
+    """
+    if not isinstance(image_size, int) or image_size < 32 or image_size % 32:
+        raise ValueError(f"image_size={image_size!r} must be a multiple of 32, for example 128 or 256")
+    folder = find_category(root, name)
+    train, test, masks = list_files(folder)
+    problems = find_problems(folder, train, test, masks)
+    if problems:
+        more = f" (and {len(problems) - 1} more: describe({str(root)!r}) lists them)" if len(problems) > 1 else ""
+        raise ValueError(problems[0] + more)
+    kept, held = train_test_split(range(len(train)), test_size=0.2, random_state=0)
+    images = read_images(train + test, image_size)
+    defects = [path.parent.name for path in test]
+    return Category(
+        name=name,
+        train=images[sorted(kept)],
+        validation=images[sorted(held)],
+        test=images[len(train) :],
+        masks=read_masks([masks.get(path) for path in test], defects, folder) if masks else None,
+        labels=torch.tensor([defect != "good" for defect in defects]),
+        defects=defects,
+        paths=test,
+    )
+
+
+def list_categories(root: str | Path) -> list[str]:
+    """Names of the categories in a data set: the folders that hold train/ or test/."""
+    root = find_input(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"data_root {root.resolve()} does not exist; data/README.md says where data sets come "
+                                f"from, and `python -m adlib demo --data-only` makes data/demo")
+    return sorted(p.name for p in root.iterdir() if (p / "train").is_dir() or (p / "test").is_dir())
+
+
+def find_category(root: str | Path, name: str) -> Path:
+    """The folder of a category, or an error that lists those that exist."""
+    found, root = list_categories(root), find_input(root)
+    if name in found:
+        return root / name
+    if (root / "train").is_dir():
+        raise FileNotFoundError(f"{root.resolve()} is itself a category; give its parent as data_root and "
+                                f"{root.resolve().name!r} as category")
+    state = "is empty: it has neither train/ nor test/" if (root / str(name)).is_dir() else "does not exist"
+    raise FileNotFoundError(f"category {name!r} {state} in {root.resolve()}; categories there: "
+                            f"{', '.join(found) or 'none (expected <category>/train/good/*.png)'}")
+
+
+def list_files(folder: Path) -> tuple[list[Path], list[Path], dict[Path, Path]]:
+    """Training images, test images, and the mask of each test image that has one."""
+    train, test = images_in(folder / "train" / "good"), []
+    for defect in sorted(p for p in (folder / "test").glob("*") if p.is_dir()):
+        test += images_in(defect)
+    if not train:
+        raise FileNotFoundError(f"{folder / 'train' / 'good'} holds no images ({', '.join(sorted(SUFFIXES))}); "
+                                f"normal images to learn from belong there")
+    if not test:
+        raise FileNotFoundError(f"{folder / 'test'} holds no images; put normal ones into test/good and anomalous ones "
+                                f"into test/<defect>")
+    masks = {}
+    for path in test:
+        found = [m for m in mask_candidates(folder, path) if m.is_file()]
+        if found and path.parent.name != "good":
+            masks[path] = found[0]
+    return train, test, masks
+
+
+def images_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+
+def mask_candidates(folder: Path, path: Path) -> list[Path]:
+    """Where the mask of a test image may lie: MVTec's name first, then the image's own."""
+    truth = folder / "ground_truth" / path.parent.name
+    suffixes = sorted(SUFFIXES, key=lambda suffix: (suffix != ".png", suffix))
+    return [truth / f"{path.stem}{end}{suffix}" for end in ("_mask", "") for suffix in suffixes]
+
+
+def find_problems(folder: Path, train: list[Path], test: list[Path], masks: dict[Path, Path]) -> list[str]:
+    """What keeps a category from being used, each with its mend; reads the files' headers only."""
+    problems = []
+    if len(train) < 2:
+        problems.append(f"{folder / 'train' / 'good'} holds one image; training and validation need one each at least")
+    sizes, seen = {}, set(masks.values())
+    for path in [*train, *test, *seen]:
+        try:
+            sizes[path] = image_size_of(path)
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            problems.append(f"{path} cannot be read as an image ({error}); replace or remove it")
+    for path, mask in masks.items():
+        if path in sizes and mask in sizes and sizes[path] != sizes[mask]:
+            problems.append("{} is {}x{} but its image is {}x{}; export the mask at the image's size".format(
+                mask, *sizes[mask], *sizes[path]))
+    for path in test:
+        if masks and path.parent.name != "good" and path not in masks:
+            problems.append(f"{path} has no mask, though other images have one; add "
+                            f"{mask_candidates(folder, path)[0]}, black if nothing can be marked")
+    for mask in sorted((folder / "ground_truth").glob("*/*")):
+        if mask.suffix.lower() in SUFFIXES and mask.parent.name != "good" and mask not in seen:
+            problems.append(f"{mask} belongs to no image in {folder / 'test' / mask.parent.name}; rename it to "
+                            f"<image's stem>_mask{mask.suffix} or remove it")
+    return problems
+
+
+def image_size_of(path: Path) -> tuple[int, int]:
+    """Width and height as shown, from the header: a camera's orientation tag is obeyed."""
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) >= 5
+    return (height, width) if turned else (width, height)
+
+
+def read_images(paths: list[Path], size: int) -> Tensor:
+    """(N, 3, size, size) uint8, decoded on all cores: Pillow releases the interpreter while it decodes and resizes."""
+    images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+
+    def fill(i: int) -> None:
+        images[i] = torch.from_numpy(read_image(paths[i], size)).permute(2, 0, 1)     # (S, S, 3) -> (3, S, S)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, range(len(paths))))
+    return images
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    """(size, size, 3) uint8 of any RGB, grey, alpha, palette or 16-bit image.
+
+    Alpha is dropped; 16 bits map to 8 by the full range, 65535 to 255.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):
+                image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+            if image.mode == "F":
+                raise ValueError("it holds floating-point values; export it with 8 or 16 bits")
+            return np.array(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be decoded ({error}); replace or remove it") from error
+
+
+def read_masks(paths: list[Path | None], defects: list[str], folder: Path) -> Tensor:
+    """(N, 256, 256) bool; black where a path is None. Says once how many anomalous images end up without a region."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blank = torch.zeros(MASK_SIZE, MASK_SIZE, dtype=torch.bool)
+        masks = torch.stack(list(pool.map(lambda p: blank if p is None else shrink_mask(read_mask(p)), paths)))
+    empty = [p for p, mask, defect in zip(paths, masks, defects, strict=True) if defect != "good" and not mask.any()]
+    if empty:
+        names = ", ".join(f"{p.parent.name}/{p.name}" for p in empty[:4]) + (", …" if len(empty) > 4 else "")
+        warnings.warn(f"{folder.name}: {len(empty)} anomalous images have an empty mask at {MASK_SIZE} px ({names}); "
+                      f"they count as anomalous and belong to no region", stacklevel=3)
+    return masks
+
+
+def read_mask(path: Path) -> Tensor:
+    """(H, W) bool at the file's size: 0/255, 0/1 and class-index masks; a JPEG's faint fringes are background."""
+    try:
+        with Image.open(path) as image:
+            mask = np.asarray(image if image.mode in {"1", "P"} or image.mode.startswith("I") else image.convert("L"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{path} cannot be decoded ({error}); replace or remove it") from error
+    return torch.from_numpy(mask > (127 if mask.max() > 127 else 0))
+
+
+def shrink_mask(mask: Tensor, size: int = MASK_SIZE) -> Tensor:
+    """(H, W) bool mask at (size, size) by DeSTSeg's rule: bilinear with antialias, then 0.5 and more is anomalous."""
+    shares = F.interpolate(mask[None, None].double(), size=(size, size), mode="bilinear", antialias=True)[0, 0]
+    return shares >= 0.5 - 1e-9     # a tie counts as anomalous, whatever the last bit says
+
+
+def describe(root: str | Path) -> list[str]:
+    """Print what an MVTec-layout data set holds and what is missing; return the problems, each with its mend."""
+    names, root, problems = list_categories(root), find_input(root), []
+    print(f"{root.resolve()}: {len(names)} categories")
+    print(f"{'category':<20}{'train':>7}{'normal':>8}{'anomalous':>11}{'masks':>7}  size, defect types")
+    for name in names:
+        try:
+            train, test, masks = list_files(root / name)
+        except FileNotFoundError as error:
+            problems.append(str(error))
+            continue
+        found = find_problems(root / name, train, test, masks)
+        problems += found
+        defects = [p.parent.name for p in test]
+        types = ", ".join(f"{d} {defects.count(d)}" for d in dict.fromkeys(defects) if d != "good")
+        size = "?" if found else "{}x{}".format(*image_size_of(train[0]))
+        normal = defects.count("good")
+        print(f"{name:<20}{len(train):>7}{normal:>8}{len(test) - normal:>11}{len(masks):>7}  {size}, {types}")
+        if not masks:
+            print(f"{'':<20}no ground_truth: image metrics only")
+    for problem in problems:
+        print(f"problem: {problem}")
+    if not names:
+        print("expected <category>/train/good/*.png, test/good/*.png, test/<defect>/*.png, ground_truth/<defect>/")
+    return problems
+
+
+# One's own photographs -----------------------------------------------------------------------------------------------
+
+FEWEST = 8
+
+
+def folder_category(good: str | Path, new: str | Path | None = None, *, image_size: int = 128) -> Category:
+    """A category from one folder of good photographs, of any sizes, and one of new ones.
+
+    The same share as ever is held back for validation. Without `new`, the held-back ones stand in as test images.
+    Nothing is known of the new ones: all labels are False, and there are no masks.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder, or no photographs in it; says what is there instead.
+    ValueError
+        Fewer than 8 good ones, or a file that cannot be read.
+    """
+    good, train = find_input(good), photographs(good)
+    if len(train) < FEWEST:
+        raise ValueError(f"{good.resolve()} holds {len(train)} photographs, at least {FEWEST} are needed: a fifth of "
+                         f"them, at least two, is held back to set the threshold, and from fewer than six others there "
+                         f"is too little to learn what is normal; take more of good parts")
+    kept, held = (sorted(part) for part in train_test_split(range(len(train)), test_size=0.2, random_state=0))
+    test = photographs(new) if new else [train[i] for i in held]
+    images = read_images(train, image_size)
+    return Category(
+        name=good.resolve().name,
+        train=images[kept],
+        validation=images[held],
+        test=read_images(test, image_size),
+        masks=None,
+        labels=torch.zeros(len(test), dtype=torch.bool),
+        defects=["new" if new else "good"] * len(test),
+        paths=test,
+    )
+
+
+def photographs(folder: str | Path) -> list[Path]:
+    """The images in a folder; prints which other files are left out."""
+    folder = find_input(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder.resolve()} is not a folder; give one that holds photographs")
+    found, kinds = images_in(folder), ", ".join(sorted(SUFFIXES))
+    others = sorted(p.name for p in folder.iterdir() if p.is_file() and p not in found and not p.name.startswith("."))
+    left_out = f"{len(others)} files of other kinds ({', '.join(others[:3])}{', …' if len(others) > 3 else ''})"
+    if not found:
+        inner = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and images_in(p)]
+        mend = (f"its sub-folders {', '.join(inner)} do: give one of them" if inner else
+                f"it has {left_out}: export photographs (.heic, .webp, raw) as JPEG" if others else "it is empty")
+        raise FileNotFoundError(f"{folder.resolve()} holds no photographs that can be read ({kinds}); {mend}")
+    if others:
+        print(f"{folder}: left out {left_out}; these are read: {kinds}")
+    return found
+
+
+def as_images(images, size: int) -> Tensor:
+    """(N, 3, size, size) uint8, prepared as `load_category` prepares files.
+
+    Parameters
+    ----------
+    images : list of paths; list of (H, W) or (H, W, 3) uint8 arrays, of any sizes; (N, H, W) or (N, H, W, 3) uint8
+        array; or (N, 3, H, W) uint8 tensor
+
+    Raises
+    ------
+    ValueError
+        None at all, or values or shapes that are not those of images; says which image.
+    """
+    if isinstance(images, str | Path):
+        images = [images]
+    if isinstance(images, Tensor):
+        images = list(images.permute(0, 2, 3, 1).cpu().numpy() if images.ndim == 4 else images.cpu().numpy())
+    if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[-1] == 3:
+        raise ValueError(f"an array of shape {images.shape} may be one image or many; give [image] for one")
+    if not len(images):
+        raise ValueError("there are no images to score; give at least one")
+    return torch.stack([as_image(image, size, i) for i, image in enumerate(images)])
+
+
+def as_image(image: str | Path | np.ndarray, size: int, number: int) -> Tensor:
+    """(3, size, size) uint8 of one file or array."""
+    if isinstance(image, str | Path):
+        pixels = read_image(find_input(image), size)
+    else:
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,)):
+            raise ValueError(f"image {number} is {image.dtype} of shape {image.shape}, expected uint8 values 0 to 255 "
+                             f"of shape (H, W) or (H, W, 3); floats in [0, 1]: (255 * image).round().astype('uint8')")
+        image = image[..., 0] if image.shape[2:] == (1,) else image
+        pixels = np.array(Image.fromarray(image).convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+    return torch.from_numpy(pixels).permute(2, 0, 1)        # (S, S, 3) -> (3, S, S)

@@ -1,0 +1,86 @@
+"""What student networks are trained with: cosine distances of feature pyramids, focal and L1 loss of anomaly maps."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cosine_distance(t: Tensor, s: Tensor, *, eps: float = 1e-6) -> Tensor:
+    """Distance 1 - cos between teacher and student features at each position: half of |t^ - s^|^2 (STFPM eq. 1).
+
+    Parameters
+    ----------
+    t, s : (B, C, H, W) float tensor
+        Features of one level. A zero vector counts as orthogonal to everything.
+
+    Returns
+    -------
+    (B, H, W) float32 tensor
+        In [0, 1] for features after a ReLU, in [0, 2] for signed ones.
+    """
+    t, s = t.float(), s.float()
+    # Dividing the inner product, not the vectors, halves the passes over memory; eps keeps the gradient finite at 0.
+    norms = [torch.linalg.vector_norm(x, dim=1).clamp(min=eps) for x in (t, s)]
+    cos = (t * s).sum(dim=1) / norms[0] / norms[1]    # (B, C, H, W) -> (B, H, W)
+    return (1 - cos).clamp(min=0)                     # rounding can dip below 0
+
+
+def cosine_loss(
+    t: Sequence[Tensor],
+    s: Sequence[Tensor],
+    *,
+    cosine: str = "pixel",
+    reduction: str = "mean",
+    weights: Sequence[float] | None = None,
+) -> Tensor:
+    """Cosine distance of two feature pyramids, summed over levels.
+
+    Parameters
+    ----------
+    t, s : sequence of (B, C_k, H_k, W_k) float tensors
+        Teacher and student features, one per level.
+    cosine : {"pixel", "flat"}
+        One distance per position, averaged over positions (the papers' equations), or one of the whole C H W vector,
+        in which strong features weigh more (the official code of RD4AD).
+    reduction : {"mean", "sum"}
+        Over the batch. A sum makes the gradient, so the effective learning rate, grow with the batch.
+    weights : sequence of float, optional
+        Factor of each level, alpha_k; 1 by default.
+
+    Returns
+    -------
+    scalar float32 tensor
+
+    Raises
+    ------
+    ValueError
+        An unknown form or reduction, or as many levels or weights on one side as not on the other.
+    """
+    if cosine not in ("pixel", "flat") or reduction not in ("mean", "sum"):
+        raise ValueError(f"cosine={cosine!r} must be 'pixel' or 'flat', and reduction={reduction!r} 'mean' or 'sum'")
+    if cosine == "flat":
+        t, s = ([x.flatten(1)[..., None, None] for x in xs] for xs in (t, s))      # (B, C, H, W) -> (B, CHW, 1, 1)
+    levels = [cosine_distance(a, b).mean(dim=(1, 2)) for a, b in zip(t, s, strict=True)]    # (B,) each
+    weighted = sum(w * d for w, d in zip(weights or [1.0] * len(levels), levels, strict=True))
+    return weighted.mean() if reduction == "mean" else weighted.sum()
+
+
+def focal_loss(logits: Tensor, target: Tensor, *, gamma: float = 4.0) -> Tensor:
+    """Focal loss -(1 - p_t)^gamma log p_t without class weights, mean over pixels (DeSTSeg).
+
+    From logits, unlike the official code: its logarithm of a probability saturates and cannot run under autocast.
+
+    Parameters
+    ----------
+    logits, target : float tensors of one shape
+        Before the sigmoid; 0 or 1.
+    """
+    surprise = F.binary_cross_entropy_with_logits(logits.float(), target.float(), reduction="none")      # -log p_t
+    return ((-torch.expm1(-surprise)) ** gamma * surprise).mean()
+
+
+def l1_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over pixels of |sigmoid(logits) - target| (DeSTSeg)."""
+    return (logits.float().sigmoid() - target.float()).abs().mean()

@@ -1,0 +1,290 @@
+"""The six numbers that judge anomaly maps and image scores, exact, and the curves behind them.
+
+Higher scores mean more anomalous. Pixel numbers take all test images of one category together, good ones included.
+Only the anomalous pixels (a few percent) are ranked one by one: every curve bends at their scores and nowhere else,
+so of the normal pixels it is enough to count how many lie above each of those. That needs one plain sort of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+STRUCTURES = {4: ndimage.generate_binary_structure(2, 1), 8: ndimage.generate_binary_structure(2, 2)}
+
+
+def evaluate(maps: ArrayLike, masks: ArrayLike | None, image_scores: ArrayLike,
+             image_labels: ArrayLike) -> dict[str, float]:
+    """The six numbers of one category, each in [0, 1], or NaN where it is undefined.
+
+    Parameters
+    ----------
+    maps : (N, H, W) float array or CPU tensor
+        Anomaly maps of all test images.
+    masks : (N, H, W) bool array, or None
+        Ground truth; None (there is none) leaves only `image_auroc`.
+    image_scores : (N,) float array
+    image_labels : (N,) bool array
+        True for anomalous images, from the folder's name: the mask of a thin defect can be empty.
+
+    Returns
+    -------
+    dict
+        `image_auroc, pixel_auroc, pixel_ap, pro` (to a false-positive rate of 0.3), `iap, iap90`.
+
+    Raises
+    ------
+    ValueError
+        Where shapes disagree, or a score is NaN or infinite (says which image).
+    """
+    maps, masks = _check_maps(maps, masks)
+    scores, labels = np.asarray(image_scores), np.asarray(image_labels)
+    if scores.shape != maps.shape[:1] or labels.shape != maps.shape[:1]:
+        raise ValueError(f"{len(maps)} maps need one score and one label each, but image_scores is {scores.shape} "
+                         f"and image_labels is {labels.shape}")
+    numbers = {"image_auroc": auroc(scores, labels)}
+    if masks is None:
+        return numbers | dict.fromkeys(("pixel_auroc", "pixel_ap", "pro", "iap", "iap90"), float("nan"))
+    curves = _curves(maps, masks, 8)
+    return numbers | {"pixel_auroc": curves.roc_area(), "pixel_ap": curves.average_precision(),
+                      "pro": curves.pro_area(), "iap": curves.iap(), "iap90": curves.iap_at(90)}
+
+
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve: how often an anomalous score lies above a normal one, ties counting 1/2.
+
+    Parameters
+    ----------
+    scores : float array of any shape
+    labels : bool array of the same shape
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN unless there are both normal and anomalous scores.
+    """
+    return _score_curves(scores, labels).roc_area()
+
+
+def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Sum of the gains in recall times the precision there, tied scores taken together, no interpolation.
+
+    Parameters as in `auroc`; in (0, 1], NaN unless there are both normal and anomalous scores.
+    """
+    return _score_curves(scores, labels).average_precision()
+
+
+def pro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3, *, connectivity: int = 8) -> float:
+    """Per-region overlap as MVTec defines it: its mean over false-positive rates from 0 to `limit`, in [0, 1].
+
+    Parameters as in `pixel_curves`; NaN unless there are both normal and anomalous pixels.
+    """
+    return pixel_curves(maps, masks, connectivity=connectivity).pro_area(limit)
+
+
+def iap(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) -> float:
+    """Instance average precision (DeSTSeg, section 4.1); parameters as in `pixel_curves`, NaN where undefined."""
+    return pixel_curves(maps, masks, connectivity=connectivity).iap()
+
+
+def iap_at(maps: ArrayLike, masks: ArrayLike, k: int = 90, *, connectivity: int = 8) -> float:
+    """Pixel precision once `k` percent of the instances are found (DeSTSeg's IAP@k); otherwise as `iap`."""
+    return pixel_curves(maps, masks, connectivity=connectivity).iap_at(k)
+
+
+@dataclass(frozen=True)
+class PixelCurves:
+    """ROC, PR, PRO and instance curves of one category, exact; all arrays are empty where they are undefined.
+
+    `thresholds` are the M distinct scores of anomalous pixels, descending. Between two of them only the false-positive
+    rate moves, so `fpr`, `tpr` and `pro` hold two points for each: just above it and at it, after (0, 0) and before
+    (1, 1). Slice them `[2::2]` for the points "score >= threshold". A normal pixel tied with an anomalous one makes
+    the piece between the two points slant. The K instances are the masks' regions.
+
+    Attributes
+    ----------
+    thresholds, recall, precision : (M,) float array
+        Recall and precision of "score >= threshold".
+    fpr, tpr, pro : (2 M + 2,) float array
+        Corners of the ROC curve (tpr over fpr) and the PRO curve (pro over fpr), ascending.
+    instance_thresholds : (K,) float array
+        The highest threshold at which more than half of an instance is found, ascending.
+    instance_precision, instance_envelope : (K,) float array
+        Pixel precision at those thresholds, and the best one at this or a higher recall.
+    """
+
+    thresholds: np.ndarray
+    recall: np.ndarray
+    precision: np.ndarray
+    fpr: np.ndarray
+    tpr: np.ndarray
+    pro: np.ndarray
+    instance_thresholds: np.ndarray
+    instance_precision: np.ndarray
+    instance_envelope: np.ndarray
+
+    @property
+    def instance_recall(self) -> np.ndarray:
+        """(K,) share of the instances found at each instance threshold: 1, 1 - 1/K, ..., 1/K."""
+        return np.arange(len(self.instance_thresholds), 0, -1) / max(len(self.instance_thresholds), 1)
+
+    def roc_area(self) -> float:
+        return float(np.trapezoid(self.tpr, self.fpr)) if self.fpr.size else float("nan")
+
+    def average_precision(self) -> float:
+        gained = np.diff(self.recall, prepend=0)
+        return min(float((gained * self.precision).sum()), 1.0) if self.fpr.size else float("nan")
+
+    def pro_area(self, limit: float = 0.3) -> float:
+        """Area under PRO over FPR from 0 to `limit`, divided by `limit` (not by the largest FPR that occurs)."""
+        if not 0 < limit <= 1:
+            raise ValueError(f"the limit is a false-positive rate in (0, 1], not {limit}")
+        if not self.fpr.size:
+            return float("nan")
+        inside = self.fpr <= limit
+        fpr = np.append(self.fpr[inside], limit)
+        pro = np.append(self.pro[inside], np.interp(limit, self.fpr, self.pro))
+        return float(np.trapezoid(pro, fpr) / limit)
+
+    def iap(self) -> float:
+        return float(self.instance_envelope.mean()) if self.fpr.size else float("nan")
+
+    def iap_at(self, k: int = 90) -> float:
+        """Enveloped precision at the smallest instance recall of at least `k` percent."""
+        if not (isinstance(k, int) and 1 <= k <= 100):
+            raise ValueError(f"k is a whole percentage from 1 to 100, not {k!r}")
+        needed = -(-k * len(self.instance_envelope) // 100)       # ceil(k K / 100) in whole numbers
+        return float(self.instance_envelope[-needed]) if self.fpr.size else float("nan")
+
+
+def pixel_curves(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) -> PixelCurves:
+    """The curves from which `evaluate` reads its five pixel numbers.
+
+    Parameters
+    ----------
+    maps : (N, H, W) float array or CPU tensor
+        Finite anomaly scores.
+    masks : (N, H, W) bool array
+        Ground truth of all N images, empty for good ones.
+    connectivity : 4 or 8
+        Whether pixels that touch only at a corner belong to one region (8, the default of the field).
+
+    Raises
+    ------
+    ValueError
+        Where shapes disagree, or a map holds NaN or infinite values (says which image).
+    """
+    maps, masks = _check_maps(maps, masks)
+    if masks is None:
+        raise ValueError("pixel numbers need masks, got None")
+    return _curves(maps, masks, connectivity)
+
+
+def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
+    """Number the connected regions of each mask, on through all images.
+
+    Parameters
+    ----------
+    masks : (N, H, W) bool array
+    connectivity : 4 or 8
+
+    Returns
+    -------
+    (N, H, W) int32 array
+        0 for normal pixels, 1..K for the pixels of the K regions.
+    """
+    if connectivity not in STRUCTURES:
+        raise ValueError(f"connectivity is 4 or 8, not {connectivity!r}")
+    masks = _as_bool(masks, "masks")
+    labels = np.zeros(masks.shape, np.int32)
+    count = 0
+    for i in np.flatnonzero(masks.any(axis=(1, 2))):
+        found = ndimage.label(masks[i], STRUCTURES[connectivity], output=labels[i])
+        labels[i][masks[i]] += count
+        count += found
+    return labels
+
+
+def normal_quantile(scores: ArrayLike, q: float) -> float:
+    """Threshold that a share `q` of normal scores (any shape, not empty, finite) stays below."""
+    scores = np.asarray(scores)
+    if not scores.size or not np.isfinite(scores).all():
+        raise ValueError("a threshold needs at least one normal score, and all of them finite")
+    return float(np.quantile(scores, q))
+
+
+def image_threshold(scores: ArrayLike) -> float:
+    """95 % quantile of the scores of normal validation images: one false alarm in 20 is expected."""
+    return normal_quantile(scores, 0.95)
+
+
+def pixel_threshold(maps: ArrayLike) -> float:
+    """99.9 % quantile of the pixels of normal validation maps."""
+    return normal_quantile(maps, 0.999)
+
+
+def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurves:
+    regions = label_regions(masks, connectivity)[masks]                       # (n_anomalous,) in 1..K
+    if not regions.size or regions.size == masks.size:
+        return PixelCurves(*[np.empty(0)] * 9)
+    normal, scores = np.sort(maps[~masks]), maps[masks]
+    order = np.argsort(scores)[::-1]
+    scores, regions = scores[order], regions[order]
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))         # of each run of equal scores
+    thresholds, tp = scores[last], last + 1
+    fp_above, fp = (len(normal) - np.searchsorted(normal, thresholds, side=side) for side in ("right", "left"))
+    sizes = np.bincount(regions)[1:]
+    overlap = np.minimum(np.cumsum(1 / (len(sizes) * sizes[regions - 1]))[last], 1)     # rounding can pass 1
+    recall, precision = tp / len(scores), tp / (tp + fp)
+    found = _instance_thresholds(scores, regions, sizes)
+    at_found = precision[np.searchsorted(-thresholds, -found)]
+    return PixelCurves(thresholds, recall, precision, _corners(fp_above / len(normal), fp / len(normal)),
+                       _corners(np.append(0, recall[:-1]), recall), _corners(np.append(0, overlap[:-1]), overlap),
+                       found, at_found, np.maximum.accumulate(at_found))
+
+
+def _instance_thresholds(scores: np.ndarray, regions: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Of each region's scores, descending, the one with 0-based index floor(n / 2); the K of them ascending."""
+    by_region = np.argsort(regions, kind="stable")                # keeps the descending scores within a region
+    return np.sort(scores[by_region[np.cumsum(sizes) - sizes + sizes // 2]])
+
+
+def _corners(above: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """0, the values just above and at each threshold in turn, 1: (M,), (M,) -> (2 M + 2,)."""
+    return np.concatenate(([0], np.stack((above, at), axis=1).ravel(), [1]))
+
+
+def _score_curves(scores: ArrayLike, labels: ArrayLike) -> PixelCurves:
+    scores, labels = _as_finite(scores, "score"), _as_bool(labels, "labels")
+    if scores.shape != labels.shape:
+        raise ValueError(f"scores are {scores.shape} but labels are {labels.shape}")
+    return _curves(scores.reshape(1, 1, -1), labels.reshape(1, 1, -1), 8)     # one row of pixels
+
+
+def _as_bool(values: ArrayLike, name: str) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype != bool and not np.isin(values, (0, 1)).all():
+        raise ValueError(f"{name} have values besides 0 and 1; say what counts as anomalous, as in `{name} >= 128`")
+    return values.astype(bool, copy=False)
+
+
+def _as_finite(values: ArrayLike, name: str) -> np.ndarray:
+    """As float32 or float64, whichever holds the values exactly, the first axis being images."""
+    values = np.asarray(values)
+    values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1) if values.size else np.ones(0, bool)
+    if not finite.all():
+        raise ValueError(f"image {int(np.argmin(finite))}: its {name} holds NaN or infinite values "
+                         f"({int((~finite).sum())} of {len(finite)} images do)")
+    return values
+
+
+def _check_maps(maps: ArrayLike, masks: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
+    maps = _as_finite(maps, "map")
+    if maps.ndim != 3:
+        raise ValueError(f"maps must be (N, H, W), not {maps.shape}")
+    masks = None if masks is None else _as_bool(masks, "masks")
+    if masks is not None and masks.shape != maps.shape:
+        raise ValueError(f"maps are {maps.shape} but masks are {masks.shape}; bring them to one size first")
+    return maps, masks

@@ -1,0 +1,1 @@
+"""The networks: a frozen teacher and the detectors that stand on it."""

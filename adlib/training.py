@@ -1,0 +1,471 @@
+"""The one loop through which every network passes."""
+
+import hashlib
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from adlib.networks.layers import MAP_SIZE, to_float
+
+CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
+DEPTHWISE_BF16 = 192    # px, from where bf16 on a CPU is faster for depthwise convolutions too
+
+
+@dataclass
+class Batch:
+    """What a loss sees."""
+
+    images: Tensor                          # (B, 3, S, S) float in [0, 1], on the device, channels_last
+    features: list[Tensor] | None = None    # of `Stage.teacher` for these images; None where they are not cached
+
+
+@dataclass
+class Stage:
+    """One phase of a training: plain data, built by `adlib.recipes`, run by `fit`."""
+
+    name: str
+    modules: list[nn.Module] = field(repr=False)                            # in train mode, all others in eval mode
+    optimizer: Optimizer = field(repr=False)
+    loss: Callable[[Batch, int, Generator], Tensor] = field(repr=False)     # of a batch and the step of this stage
+    steps: int = 0
+    epochs: int = 0                                                         # instead of steps
+    batch: int = 32                                                         # at most the training set, at least two
+    validate: Callable[[Batch], Tensor] | None = field(default=None, repr=False)    # its lowest mean's weights are kept
+    validate_every: int = 0                                                 # steps; 0 is once per epoch
+    patience: int = 0                                                       # validations without gain; 0 never stops
+    teacher: nn.Module | None = field(default=None, repr=False)             # its features of plain images are cached
+
+
+@dataclass
+class History:
+    """What a training leaves. Steps count over all stages, from 1; 0 is before training."""
+
+    losses: list[float] = field(default_factory=list)                       # of each step
+    validation: list[tuple[int, float]] = field(default_factory=list)       # (step, loss)
+    ends: dict[str, int] = field(default_factory=dict)                      # last step of each stage
+    kept: dict[str, int] = field(default_factory=dict)                      # step whose weights each stage kept
+    snapshots: dict[int, Tensor] = field(default_factory=dict)              # step -> (M, 256, 256) maps
+    seconds: float = 0.0                                                    # over all interruptions
+
+
+def show(line: str) -> None:
+    print(line, flush=True)
+
+
+def fit(
+    model: nn.Module,
+    category,
+    stages: Sequence[Stage],
+    *,
+    seed: int = 0,
+    precision: str = "auto",
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    snapshots: Sequence[int] = (),
+    snapshot_images: Tensor | None = None,
+    cache_gb: float = 2.0,
+    say: Callable[[str], None] = show,
+) -> History:
+    """Train a model, stage after stage; it ends in eval mode, on the device, with the weights that each stage kept.
+
+    The same seed gives bitwise the same weights on the same machine, versions and number of threads. So does a
+    training that was killed and started again with a model built alike, the same arguments and the same checkpoint.
+
+    Parameters
+    ----------
+    model : nn.Module
+    category : Category
+        Its training and validation images are used.
+    stages : sequence of Stage
+    seed : int
+        Of the batches' order and of the generator that losses draw from.
+    precision : {"auto", "float32", "bf16"}
+        bf16 is autocast; "auto" is what `pick_precision` picks for each stage.
+    device : str
+        "auto" is CUDA where there is one.
+    checkpoint : path, optional
+        Written every `checkpoint_seconds` and after each stage; read, if it is there, before training.
+    snapshots, snapshot_images : sequence of int, (M, 3, S, S) uint8 tensor
+        Steps after which the maps of these images are put into the history.
+    cache_gb : float
+        Teacher features that take more than this are computed anew for each batch.
+    say : callable
+        Takes each line of progress.
+
+    Raises
+    ------
+    FloatingPointError
+        A loss or weight is not finite; names the step. The checkpoint stays as it was.
+    ValueError
+        The checkpoint belongs to another training; says what differs.
+    """
+    device = pick_device(device)
+    model.to(device, memory_format=torch.channels_last)
+    data = [x.to(device, memory_format=torch.channels_last) for x in (category.train, category.validation)]
+    run = Run(
+        model, list(stages), *data, seed, torch.Generator(device).manual_seed(seed),
+        [pick_precision(precision, stage.modules, device, data[0].shape[-1]) for stage in stages],
+        sorted(snapshots), snapshot_images, checkpoint and Path(checkpoint), checkpoint_seconds, say,
+    )
+    if run.checkpoint:
+        run.identity = identify(run)
+        load_checkpoint(run)
+    # Autotuned or non-deterministic convolutions would change the last bits from one training to the next.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        while run.stage < len(run.stages):
+            train_stage(run, cache_gb * 2**30)
+    model.eval()
+    return run.history
+
+
+@dataclass
+class Run:
+    """A training under way: what `fit` was given, made ready, and how far it has come."""
+
+    model: nn.Module
+    stages: list[Stage]
+    train: Tensor
+    validation: Tensor
+    seed: int
+    generator: Generator
+    precisions: list[str]
+    snapshots: list[int]
+    snapshot_images: Tensor | None
+    checkpoint: Path | None
+    checkpoint_seconds: float
+    say: Callable[[str], None]
+    identity: dict[str, str] = field(default_factory=dict)
+    stage: int = 0
+    step: int = 0                           # of this stage
+    best: dict | None = None                # step, loss and weights of this stage's lowest validation loss
+    history: History = field(default_factory=History)
+    counted: float = field(default_factory=time.perf_counter)       # until when history.seconds counts
+    saved: float = field(default_factory=time.perf_counter)
+
+    @property
+    def now(self) -> Stage:
+        return self.stages[self.stage]
+
+    @property
+    def trained(self) -> nn.ModuleList:
+        """The modules that any stage trains, once each."""
+        return nn.ModuleList(dict.fromkeys(module for stage in self.stages for module in stage.modules))
+
+    def autocast(self) -> torch.autocast:
+        enabled = self.precisions[self.stage] == "bf16"
+        return torch.autocast(self.train.device.type, torch.bfloat16, enabled=enabled)
+
+
+def train_stage(run: Run, cache_bytes: float) -> None:
+    """Take the steps of the present stage that are left, then keep its best weights."""
+    steps, size = count_steps(run.now, len(run.train))
+    every = run.now.validate_every or max(1, round(len(run.train) / size))
+    order = draw_order(len(run.train), steps * size, seed=run.seed + 10007 * (run.stage + 1)).view(steps, size)
+    order, (features, held_features) = order.to(run.train.device), cache_features(run, cache_bytes)
+    clock, pending = Clock(run.step, steps), []
+    take_snapshot(run)
+    set_modes(run)
+    while run.step < steps:
+        pending.append(take_step(run, select(run.train, features, order[run.step])))
+        run.step += 1
+        done, last = len(run.history.losses) + len(pending), run.step == steps
+        validate = run.now.validate and len(run.validation) and (run.step % every == 0 or last)
+        save = run.checkpoint and time.perf_counter() - run.saved >= run.checkpoint_seconds
+        tell = clock.due(run.step)
+        if validate or save or tell or last or done in run.snapshots or len(pending) == CHECK_EVERY:
+            look(run, pending)
+            take_snapshot(run)
+        if validate and out_of_patience(run, validation_loss(run, held_features, size)):
+            break
+        if save:
+            save_checkpoint(run)
+        if tell:
+            clock.tell(run)
+    end_stage(run)
+
+
+def take_step(run: Run, batch: Batch) -> Tensor:
+    """One step of the optimizer; the loss stays on the device, so that nothing waits for it."""
+    with run.autocast():
+        loss = run.now.loss(batch, run.step, run.generator)
+    run.now.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    run.now.optimizer.step()
+    return loss.detach()
+
+
+def look(run: Run, pending: list[Tensor]) -> None:
+    """Move pending losses into the history; stop if one, or a weight, is not finite."""
+    values, before = torch.stack(pending).tolist(), len(run.history.losses)
+    for step, value in enumerate(values, before + 1):
+        if not math.isfinite(value):
+            fail(run, step, f"the loss is {value}")
+    if not torch.stack([p.isfinite().all() for m in run.now.modules for p in m.parameters()]).all():
+        fail(run, before + len(values), "a weight is not finite")
+    run.history.losses += values
+    pending.clear()
+
+
+def fail(run: Run, step: int, what: str) -> None:
+    lr = run.now.optimizer.param_groups[0]["lr"]
+    kept = run.checkpoint and run.checkpoint.exists()
+    raise FloatingPointError(
+        f"stage {run.now.name!r}, step {step}: {what}; lower the learning rate (now {lr}) or set precision='float32'"
+        + (f"; the last good checkpoint is kept in {run.checkpoint}" if kept else ""))
+
+
+@torch.no_grad()
+def validation_loss(run: Run, features: list[Tensor] | None, size: int) -> float:
+    """Mean over the validation images of the stage's `validate`, everything in eval mode."""
+    run.model.eval()
+    total = torch.zeros((), device=run.validation.device)
+    for index in torch.arange(len(run.validation), device=run.validation.device).split(size):
+        with run.autocast():
+            total += run.now.validate(select(run.validation, features, index)) * len(index)
+    set_modes(run)
+    return total.item() / len(run.validation)
+
+
+def out_of_patience(run: Run, loss: float) -> bool:
+    """Note a validation loss, keep the weights if it is the lowest so far, and say whether to stop."""
+    step = len(run.history.losses)
+    if not math.isfinite(loss):
+        fail(run, step, f"the validation loss is {loss}")
+    run.history.validation.append((step, loss))
+    if run.best is None or loss < run.best["loss"]:
+        weights = {k: v.clone() for k, v in nn.ModuleList(run.now.modules).state_dict().items()}
+        run.best = {"step": step, "loss": loss, "weights": weights}
+    waited = sum(s > run.best["step"] for s, _ in run.history.validation)
+    return 0 < run.now.patience <= waited
+
+
+def end_stage(run: Run) -> None:
+    """Load the weights of the lowest validation loss, where the stage has one, and move on."""
+    name, last = run.now.name, len(run.history.losses)
+    run.history.ends[name] = run.history.kept[name] = last
+    if run.best:
+        nn.ModuleList(run.now.modules).load_state_dict(run.best["weights"])
+        run.history.kept[name] = run.best["step"]
+    kept = run.history.kept[name]
+    run.stage, run.step, run.best = run.stage + 1, 0, None
+    save_checkpoint(run)
+    run.say(f"{name}: done at step {last}, {state(run.history)}, kept the weights of step {kept}, "
+            f"{run.history.seconds:.0f} s")
+
+
+def take_snapshot(run: Run) -> None:
+    step = len(run.history.losses)
+    if step in run.snapshots and step not in run.history.snapshots and run.snapshot_images is not None:
+        run.history.snapshots[step] = predict(run.model, run.snapshot_images)
+        set_modes(run)
+
+
+def set_modes(run: Run) -> None:
+    """Train mode for what the stage trains, eval mode for the rest: its batch statistics must not move."""
+    run.model.eval()
+    for module in run.now.modules:
+        module.train()
+
+
+# Batches
+
+
+def count_steps(stage: Stage, n: int) -> tuple[int, int]:
+    """Steps and batch size of a stage with n training images."""
+    size = max(2, min(stage.batch, n))      # a batch norm over a 1 x 1 map needs two images, be it the same one twice
+    steps = stage.steps or math.ceil(stage.epochs * n / size)
+    if steps < 1:
+        raise ValueError(f"stage {stage.name!r} has neither steps nor epochs; give one of them")
+    return steps, size
+
+
+def draw_order(n: int, count: int, *, seed: int) -> Tensor:
+    """Indices of `count` images: one permutation of all after another, so that a batch may reach over two epochs."""
+    generator = Generator().manual_seed(seed)
+    return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
+
+
+def select(images: Tensor, features: list[Tensor] | None, index: Tensor) -> Batch:
+    return Batch(to_float(images[index]), features and [f[index] for f in features])    # [] keeps channels_last
+
+
+@torch.no_grad()
+def cache_features(run: Run, limit: float) -> list[list[Tensor] | None]:
+    """Teacher features of the training and of the validation images; None each if they would exceed `limit` bytes."""
+    if run.now.teacher is None:
+        return [None, None]
+    found, count = [], len(run.train) + len(run.validation)
+    for images in (run.train, run.validation):
+        chunks = []
+        for chunk in images.split(32):
+            with run.autocast():
+                chunks.append(run.now.teacher(to_float(chunk)))
+            if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * count > limit:
+                return [None, None]
+        found.append([torch.cat(level) for level in zip(*chunks, strict=True)])
+    return found
+
+
+# Device, precision, time and memory
+
+
+def pick_device(device: str) -> torch.device:
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+
+
+def pick_precision(precision: str, modules: Sequence[nn.Module], device: torch.device, image_size: int) -> str:
+    """What trains these modules fastest, unless it is asked for: "float32" or "bf16".
+
+    bf16 wins on CUDA, and on a CPU with bf16 instructions except for depthwise convolutions of small images.
+    """
+    if precision not in ("auto", "float32", "bf16"):
+        raise ValueError(f"precision={precision!r} must be 'auto', 'float32' or 'bf16'")
+    if precision != "auto":
+        return precision
+    if device.type != "cpu":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else "float32"
+    convolutions = [m for module in modules for m in module.modules() if isinstance(m, nn.Conv2d)]
+    depthwise = any(m.groups == m.in_channels > 1 for m in convolutions)
+    able = torch.cpu.get_capabilities()
+    fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    return "bf16" if fast and (image_size >= DEPTHWISE_BF16 or not depthwise) else "float32"
+
+
+def peak_memory_mb(device: torch.device | str = "cpu") -> float:
+    """The most memory that this process has held on the device so far; nan where the system does not tell."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return math.nan
+    import resource  # Unix only
+
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+class Clock:
+    """Tells how long a stage will take, then how far it is: about every five seconds, at most once per percent."""
+
+    def __init__(self, first: int, steps: int):
+        self.first, self.steps, self.told = first, steps, (first, time.perf_counter())
+
+    def due(self, step: int) -> bool:
+        if step - self.first in (2, 5):         # two steps warm up, three are timed
+            return True
+        since = time.perf_counter() - self.told[1]
+        return step - self.first > 5 and since >= 5 and step - self.told[0] >= self.steps / 100
+
+    def tell(self, run: Run) -> None:
+        step, now, name = run.step, time.perf_counter(), run.now.name
+        left = (now - self.told[1]) / (step - self.told[0]) * (self.steps - step)
+        if step - self.first == 5 and left > 20:
+            device, precision = run.train.device.type, run.precisions[run.stage]
+            run.say(f"{name}: {self.steps - self.first} steps will take about {left:.0f} s and "
+                    f"{peak_memory_mb(device) / 1024:.1f} GB on {device} in {precision}")
+        elif step - self.first > 5:
+            run.say(f"{name}: step {step}/{self.steps}, {state(run.history)}, about {left:.0f} s left")
+        self.told = step, now
+
+
+def state(history: History) -> str:
+    last = history.losses[-10:]
+    held = f", validation {history.validation[-1][1]:.4g}" if history.validation else ""
+    return f"loss {sum(last) / len(last):.4g}{held}"
+
+
+# Checkpoints
+
+
+def save_checkpoint(run: Run) -> None:
+    """Write all that is needed to go on; under another name first, so that the file is whole at any moment."""
+    now = time.perf_counter()
+    run.history.seconds, run.counted, run.saved = run.history.seconds + now - run.counted, now, now
+    if not run.checkpoint:
+        return
+    going = run.stage < len(run.stages)
+    content = {
+        "identity": run.identity,
+        "progress": {"stage": run.stage, "step": run.step, "best": run.best},
+        "history": vars(run.history),
+        "generator": run.generator.get_state(),
+        "weights": run.trained.state_dict(),
+        "optimizer": run.now.optimizer.state_dict() if going else None,
+    }
+    part = run.checkpoint.with_name(run.checkpoint.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with open(part, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, run.checkpoint)
+
+
+def load_checkpoint(run: Run) -> None:
+    """Go on from the checkpoint, if there is one and it belongs to this training."""
+    if not run.checkpoint.exists():
+        return
+    content = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
+    was, now = content["identity"], run.identity
+    other = [f"{key} was {was.get(key)}, is {now.get(key)}" for key in was | now if was.get(key) != now.get(key)]
+    if other:
+        raise ValueError(f"checkpoint {run.checkpoint} belongs to another training: {'; '.join(other)}; delete it or "
+                         f"give another path")
+    run.stage, run.step, run.best = (content["progress"][key] for key in ("stage", "step", "best"))
+    run.history = History(**content["history"])
+    run.generator.set_state(content["generator"])
+    run.trained.load_state_dict(content["weights"])
+    if run.stage < len(run.stages):
+        run.now.optimizer.load_state_dict(content["optimizer"])
+    run.say(f"going on from {run.checkpoint}, after {len(run.history.losses)} steps")
+
+
+def identify(run: Run) -> dict[str, str]:
+    """What must be the same for a checkpoint to be gone on with, in words."""
+    trained = {id(x) for x in [*run.trained.parameters(), *run.trained.buffers()]}
+    frozen = [x for x in [*run.model.parameters(), *run.model.buffers()] if id(x) not in trained]
+    identity = {
+        "seed": str(run.seed),
+        "snapshots": str(run.snapshots),
+        "images": digest([run.train, run.validation]),
+        "frozen weights": digest(frozen),
+        "shapes": hashlib.sha256(str([x.shape for x in run.trained.state_dict().values()]).encode()).hexdigest()[:12],
+    }
+    for stage, precision in zip(run.stages, run.precisions, strict=True):
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in stage.optimizer.param_groups]
+        identity[f"stage {stage.name!r}"] = f"{stage} in {precision}, {type(stage.optimizer).__name__} {groups}"
+    return identity
+
+
+def digest(tensors: Sequence[Tensor]) -> str:
+    """Twelve hexadecimal digits that stand for the values of some tensors."""
+    found = hashlib.sha256()
+    for x in tensors:
+        found.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()[:12]
+
+
+# Prediction
+
+
+def predict(model: nn.Module, images: Tensor, *, batch: int = 32) -> Tensor:
+    """Maps of (N, 3, S, S) images, uint8 or float in [0, 1]: (N, 256, 256) float32 on the CPU.
+
+    The model is put in eval mode and used on the device where its parameters are, in float32 whatever it was trained
+    in: bf16 would save little, and a map would depend on the machine.
+    """
+    device = next(iter([*model.parameters(), *model.buffers()])).device
+    model.eval()
+    maps = torch.empty(len(images), MAP_SIZE, MAP_SIZE)
+    with torch.inference_mode():
+        for chunk, out in zip(images.split(batch), maps.split(batch), strict=True):
+            out.copy_(model(to_float(chunk.to(device, memory_format=torch.channels_last))))
+    return maps

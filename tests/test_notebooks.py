@@ -1,0 +1,121 @@
+"""Every lesson: its source is clean and in the house's form, and it executes whole through papermill."""
+
+import ast
+import builtins
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from conftest import make_category
+
+from adlib import demo, runs
+
+LESSONS = sorted(path.stem for path in runs.NOTEBOOKS.glob("*.ipynb"))
+BASE = {"data_root": "data/demo", "category": "gravel", "budget": "demo", "backbone": "efficientnet_lite0",
+        "weights": "auto", "image_size": "auto", "seed": 0, "precision": "auto", "device": "auto", "out_dir": "runs"}
+
+
+def read(lesson: str):
+    return nbformat.read(runs.NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+
+
+def tagged(notebook, tag: str) -> list:
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_sources_are_committed_clean(lesson):
+    notebook = read(lesson)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    ids = [cell.id for cell in notebook.cells]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch(r"[a-z0-9-]+", i) for i in ids), "ids are words that stay when a cell is edited"
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+        assert set(cell.metadata) <= {"tags", "jupyter"}
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_the_frame_of_a_lesson(lesson):
+    notebook = read(lesson)
+    parameters = tagged(notebook, "parameters")
+    assert len(parameters) == 1
+    found = runs.lesson_parameters(lesson)
+    assert {name: found.get(name) for name in BASE} == BASE
+    assert all("  # " in line for line in parameters[0].source.splitlines())
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert f'check_parameters("{lesson}", globals())' in code[1].source
+    lengths = [len(cell.source.splitlines()) for cell in code]
+    assert max(lengths) <= 25
+    assert statistics.median(lengths) < 8
+    stubs = [cell for cell in code if "answer = ..." in cell.source]
+    solutions = tagged(notebook, "solution")
+    assert 2 <= len(stubs) <= 4
+    assert len(solutions) == len(stubs)
+    assert all(cell.metadata.jupyter.source_hidden for cell in solutions)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_run_cells_stand_alone(lesson):
+    """No run cell uses a name that only another cell sets."""
+    notebook, known = read(lesson), set(dir(builtins))
+    for cell in tagged(notebook, "run"):
+        tree = ast.parse(cell.source)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        known |= {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        known |= {(alias.asname or alias.name).split(".")[0] for node in imports for alias in node.names}
+        assert {n.id for n in names if isinstance(n.ctx, ast.Load)} <= known, cell.id
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("sets") / "demo"
+    demo.generate(root, 0, ["gravel", "blister"])
+    return root
+
+
+def execute(lesson: str, folder: Path, **parameters):
+    return papermill.execute_notebook(runs.NOTEBOOKS / f"{lesson}.ipynb", folder / f"{lesson}.ipynb",
+                                      parameters={"budget": "smoke", "out_dir": str(folder / "runs"), **parameters},
+                                      cwd=folder, progress_bar=False)
+
+
+def texts(notebook) -> str:
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_executes_from_elsewhere(lesson, demo_root, tmp_path):
+    notebook = execute(lesson, tmp_path, data_root=str(demo_root))
+    solved = [texts(nbformat.from_dict({"cells": [cell]})) for cell in tagged(notebook, "solution")]
+    assert all(text.startswith("right") for text in solved)
+    assert texts(notebook).count("not yet: set") == len(solved)
+    assert "Warning" not in texts(notebook)
+    figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(figures) >= 5
+    assert all(figure.metadata["image/png"].get("alt") for figure in figures)
+    assert not re.search(r'(src|href)="https?:', str(notebook.cells))
+
+
+def test_lesson_00_without_ground_truth(tmp_path):
+    make_category(tmp_path, masks=False)
+    notebook = execute("00_data_and_metrics", tmp_path, data_root=str(tmp_path), category="bolt")
+    assert re.search(r"image_auroc +0\.\d+|image_auroc +1\.000", texts(notebook))
+    assert "pixel_ap     nan" in texts(notebook)
+
+
+@pytest.mark.parametrize(("parameters", "message"), [
+    ({"catgory": "bolt"}, "did you mean 'category'"),
+    ({"category": 1}, "keeps a string"),
+    ({"category": "screw"}, "categories there: bolt"),
+    ({"image_size": 100}, "multiple of 32"),
+])
+def test_bad_parameters_stop_before_anything_is_computed(bolt, tmp_path, parameters, message):
+    with pytest.raises(papermill.PapermillExecutionError, match=message):
+        execute("00_data_and_metrics", tmp_path, **({"data_root": str(tmp_path), "category": "bolt"} | parameters))
