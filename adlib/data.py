@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from adlib import ROOT
@@ -79,19 +78,27 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     if problems:
         more = f" (and {len(problems) - 1} more: describe({str(root)!r}) lists them)" if len(problems) > 1 else ""
         raise ValueError(problems[0] + more)
-    kept, held = train_test_split(range(len(train)), test_size=0.2, random_state=0)
+    kept, held = split(len(train))
     images = read_images(train + test, image_size)
     defects = [path.parent.name for path in test]
     return Category(
         name=name,
-        train=images[sorted(kept)],
-        validation=images[sorted(held)],
+        train=images[kept],
+        validation=images[held],
         test=images[len(train) :],
         masks=read_masks([masks.get(path) for path in test], defects, folder) if masks else None,
         labels=torch.tensor([defect != "good" for defect in defects]),
         defects=defects,
         paths=test,
     )
+
+
+def split(n: int) -> tuple[list[int], list[int]]:
+    """Which of n training images are learnt from, and which 20 % are held back: the same for every method."""
+    from sklearn.model_selection import train_test_split
+
+    kept, held = train_test_split(range(n), test_size=0.2, random_state=0)
+    return sorted(kept), sorted(held)
 
 
 def list_categories(root: str | Path) -> list[str]:
@@ -288,7 +295,7 @@ def folder_category(good: str | Path, new: str | Path | None = None, *, image_si
         raise ValueError(f"{good.resolve()} holds {len(train)} photographs, at least {FEWEST} are needed: a fifth of "
                          f"them, at least two, is held back to set the threshold, and from fewer than six others there "
                          f"is too little to learn what is normal; take more of good parts")
-    kept, held = (sorted(part) for part in train_test_split(range(len(train)), test_size=0.2, random_state=0))
+    kept, held = split(len(train))
     test = photographs(new) if new else [train[i] for i in held]
     images = read_images(train, image_size)
     return Category(

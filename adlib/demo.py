@@ -117,7 +117,7 @@ def generate(
     """
     target = ROOT / root
     names = _known(categories)
-    if target.exists() and not (target / "README.txt").is_file():
+    if target.exists() and not _first_line(target).startswith(README.split(",")[0]):
         raise FileExistsError(f"{target} exists and is not a demo set; move it away or choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     renewed = _complete(target, seed)
@@ -145,10 +145,13 @@ def _known(categories) -> list[str]:
 
 def _complete(target: Path, seed: int) -> bool:
     """Whether the set is there, whole (it is renamed into place) and of this recipe."""
-    note = target / "README.txt"
     first = README.format(seed=seed, recipe=RECIPE).splitlines()[0]
-    whole = note.is_file() and all((target / name).is_dir() for name in CATEGORIES)
-    return whole and note.read_text("utf-8").startswith(first)
+    return _first_line(target) == first and all((target / name).is_dir() for name in CATEGORIES)
+
+
+def _first_line(target: Path) -> str:
+    note = target / "README.txt"
+    return note.read_text("utf-8", errors="replace").partition("\n")[0] if note.is_file() else ""
 
 
 def _put(part: Path, target: Path) -> None:
@@ -160,7 +163,7 @@ def _put(part: Path, target: Path) -> None:
                 target.rename(old)
             part.rename(target)
             return
-        except OSError:  # a parallel call was faster: step its set aside, or find ours in place, and try again
+        except OSError:  # a parallel call moved its own in between: try again
             time.sleep(0.2)
         finally:
             shutil.rmtree(old, ignore_errors=True)

@@ -19,7 +19,7 @@ def judge(answer: object, right: float, praise: str, hints: dict[float, str], ot
         return print("not yet: set `answer` and run this cell again")
     if not is_number(answer):
         return print(f"not yet: `answer` should be one number, not {type(answer).__name__}")
-    near = [hint for wrong, hint in hints.items() if np.isclose(float(answer), wrong, atol=2e-3)]
+    near = [hint for wrong, hint in hints.items() if np.isclose(float(answer), wrong, atol=4e-3)]
     if np.isclose(float(answer), right, atol=1e-3):
         return print(f"right: {praise}")
     return print(f"not yet: {near[0] if near else otherwise}")
@@ -30,7 +30,8 @@ def auroc_by_counting(answer: object) -> None:
     hints = {
         4 / 6: "a tie is neither lost nor won: it counts one half",
         6 / 6: "a tie is not a win: it counts one half",
-        1 / 6: "that is the share of pairs in which the normal score wins; turn it around",
+        1 / 6: "that is the share of pairs that the normal scores win; turn it around",
+        0.83: "nearly: give three decimals",
         5 / 2: "divide by the number of pairs, 3 x 2, not by the number of anomalous scores",
         5: "that is the number of pairs won; divide by the number of pairs",
     }
@@ -61,6 +62,8 @@ def false_alarms(answer: object, validation_scores, test_scores, test_labels) ->
         flagged[labels].mean(): "that is the share of anomalous images found, the recall",
         peeked[~labels].mean(): "that threshold was taken from the test images themselves: use the validation scores",
         flagged[~labels].sum(): "that is a number of images; divide by the number of normal ones",
+        100 * flagged[~labels].mean(): "a share, please, not percent",
+        1 - flagged[~labels].mean(): "that is the share of normal images that pass",
     }
     praise = (f"at threshold {threshold:.3f}, {flagged[~labels].mean():.0%} of the normal and "
               f"{flagged[labels].mean():.0%} of the anomalous test images are flagged")
@@ -82,9 +85,11 @@ def high_auroc_low_ap(answer: object, mask) -> None:
     auroc, ap = metrics.auroc(scores, mask), metrics.average_precision(scores, mask)
     found = f"AUROC {auroc:.3f}, AP {ap:.3f}"
     if auroc <= 0.9:
-        return print(f"not yet ({found}): too many normal pixels lie above the defect; a tenth of them at the most may")
+        return print(f"not yet ({found}): the defect must lie above at least nine tenths of the normal pixels")
     if ap >= 0.2:
-        return print(f"not yet ({found}): let some normal pixels, but less than a tenth, score above the defect")
+        n = mask.sum()
+        return print(f"not yet ({found}): let more normal pixels score above the defect, but below a tenth of them; "
+                     f"with k of them above its {n} pixels, AP is about {n} / ({n} + k)")
     return print(f"right ({found}): a few false alarms among many pixels hardly move AUROC, and ruin the precision")
 
 

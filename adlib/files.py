@@ -34,7 +34,7 @@ def explained(folder: Path) -> Iterator[None]:
                       f"--out-dir (out_dir in a notebook)") from error
 
 
-def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+def write(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
     """Write a file whole or not at all: under another name first."""
     part = path.with_name(path.name + ".part")
     try:
@@ -46,6 +46,7 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    return path
 
 
 def write_json(path: Path, entry: dict) -> None:

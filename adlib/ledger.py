@@ -8,7 +8,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -23,10 +23,9 @@ from adlib.data import Category, find_input, find_output
 from adlib.files import explained, load_run, portable, read_entry, write, write_arrays, write_json, write_model
 from adlib.metrics import image_threshold, pixel_threshold
 from adlib.recipes import IMAGE_SIZE
-from adlib.training import History, count_steps, peak_memory_mb, pick_precision
+from adlib.training import History, peak_memory_mb, pick_precision
 
-__all__ = ["fail", "finish", "load_run", "read_runs", "run_folder", "snapshots", "start", "write_extract"]
-
+__all__ = ["finish", "load_run", "read_runs", "run_folder", "start", "write_extract"]
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
             "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more"}
@@ -65,11 +64,7 @@ class Run:
 def start(method: str, parameters: dict) -> Run:
     """Make and lock the folder of a run, and print where it is.
 
-    Parameters
-    ----------
-    method : str
-    parameters : dict
-        All of the lesson's, as given: what `runs.check_parameters` returns.
+    The parameters are all of the lesson's, as given: what `runs.check_parameters` returns.
 
     Raises
     ------
@@ -97,7 +92,7 @@ def run_folder(method: str, parameters: dict) -> Path:
 
 
 def dataset_of(parameters: dict) -> str:
-    return os.path.basename(os.path.abspath(find_input(parameters["data_root"])))
+    return os.path.basename(os.path.abspath(find_input(parameters["data_root"]))) or "root"
 
 
 def lock_folder(folder: Path) -> filelock.BaseFileLock:
@@ -114,7 +109,7 @@ def lock_folder(folder: Path) -> filelock.BaseFileLock:
 
 
 def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validation_maps: Tensor,
-           report: dict[str, float], history: History | None = None) -> Path:
+           report: dict[str, float], history: History | None = None, filmed: Sequence[int] | None = None) -> Path:
     """Write the files of a run, its entry last, free its folder, and print where it is.
 
     Parameters
@@ -129,6 +124,8 @@ def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validati
         Of `metrics.evaluate`; what is missing or NaN becomes null. Empty where nothing is known of the test images.
     history : History, optional
         Of a method that trains.
+    filmed : sequence of int, optional
+        Which test images the history's snapshots show.
 
     Raises
     ------
@@ -148,8 +145,8 @@ def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validati
                      validation_scores=validation_scores, thresholds=list(thresholds.values()))
         if history and history.snapshots:
             steps, film = zip(*sorted(history.snapshots.items()), strict=True)
-            images = {"images": filmed(data)} if len(film[0]) == len(filmed(data)) else {}
-            write_arrays(run.folder / "snapshots.npz", steps=steps, maps=torch.stack(film), **images)
+            images = list(range(len(film[0]))) if filmed is None else filmed
+            write_arrays(run.folder / "snapshots.npz", steps=steps, maps=torch.stack(film), images=images)
         write_json(run.folder / ("run.json" if run.lock else PENDING), entry)
         run.checkpoint.unlink(missing_ok=True)
     if run.lock:
@@ -187,10 +184,10 @@ def new_entry(method: str, parameters: dict) -> dict:
 
 def describe_run(run: Run, model: nn.Module, data: Category, history: History | None) -> dict:
     """The fields that only an ended run knows, besides the numbers."""
-    device, trained = model.teacher.mean.device, [m for m in model.children() if m is not model.teacher]
-    size, seconds = data.train.shape[-1], dict(run.seconds)
-    precision = pick_precision(run.parameters["precision"], trained, device, size) if history else "float32"
+    device, size, seconds, precision = model.teacher.mean.device, data.train.shape[-1], dict(run.seconds), "float32"
     if history:
+        trained = [module for module in model.children() if module is not model.teacher]
+        precision = pick_precision(run.parameters["precision"], trained, device, size)
         seconds["train"] = max(seconds["train"], history.seconds)       # that counts a killed run's first part too
     return {
         "image_size": size, "device": str(device), "precision": precision, "n_train": len(data.train),
@@ -202,19 +199,6 @@ def describe_run(run: Run, model: nn.Module, data: Category, history: History | 
 
 def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def snapshots(data: Category, stages: list) -> dict:
-    """Arguments with which `fit` keeps the maps of a few test images at the steps 0, 1, 2, 5, 10, 20, 50, ..., last."""
-    last = sum(count_steps(stage, len(data.train))[0] for stage in stages)
-    steps = {0, last} | {k * 10**e for e in range(7) for k in (1, 2, 5) if k * 10**e < last}
-    return {"snapshots": sorted(steps), "snapshot_images": data.test[filmed(data)]}
-
-
-def filmed(data: Category) -> list[int]:
-    """Which test images: the first normal one, and the first of up to three defect types."""
-    kinds = sorted(set(data.defects), key=lambda defect: (defect != "good", defect))
-    return [data.defects.index(kind) for kind in kinds[:4]]
 
 
 def read_runs(out_dir: str | Path = "runs") -> list[dict]:
@@ -239,8 +223,7 @@ def write_extract(entries: list[dict], path: str | Path) -> Path:
     csv.writer(text, lineterminator="\n").writerows([header, *sorted(rows)])
     path = find_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, lambda file: file.write(text.getvalue().encode()))
-    return path
+    return write(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def rounded(value: float | None, digits: int) -> str:

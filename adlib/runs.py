@@ -1,108 +1,26 @@
-"""Lessons executed headless with papermill, and the check of their parameters."""
+"""Runs: a lesson executed headless with papermill, whole or as a ledger run; and a run on one's own photographs."""
 
-import ast
-import difflib
 import io
+import json
+import os
+import re
 import sys
 import time
+import traceback
 from pathlib import Path
 
-import nbformat
-import torch
+from adlib import ledger, recipes
+from adlib.data import find_input, find_output, folder_category
+from adlib.files import explained, write_json
+from adlib.networks.stfpm import STFPM
+from adlib.networks.teacher import Teacher
+from adlib.parameters import NOTEBOOKS, check_parameters, complete, lesson_parameters, read_lesson
+from adlib.training import fit, predict
 
-from adlib import ROOT
-from adlib.data import find_output
-from adlib.networks.teacher import BACKBONES
-from adlib.recipes import IMAGE_SIZE
+__all__ = ["NOTEBOOKS", "check_parameters", "lesson_parameters", "printed_by", "run", "run_lesson", "try_photographs"]
 
-NOTEBOOKS = ROOT / "notebooks"
-CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16")}
-INSTEAD_OF_AUTO = {"image_size": int, "steps": int, "level_weights": list}    # "auto", or a value of this type
-
-
-def check_parameters(lesson: str, namespace: dict) -> dict:
-    """Compare a lesson's parameters with the defaults in its notebook, before anything is computed.
-
-    Papermill only warns about a name that the lesson does not have, and reads `001` as an int and `false` as a string.
-
-    Parameters
-    ----------
-    lesson : str
-        The notebook's name without its suffix.
-    namespace : dict
-        The notebook's `globals()`.
-
-    Returns
-    -------
-    dict
-        All parameters as given, for `ledger.start`.
-
-    Raises
-    ------
-    ValueError
-        It names every wrong parameter, what was found, what is expected, and how to write it.
-    """
-    names = injected_names(namespace.get("In", [])) + list(lesson_parameters(lesson))
-    return complete(lesson, {name: namespace.get(name) for name in names})
-
-
-def complete(lesson: str, given: dict) -> dict:
-    """All parameters of a lesson: the given ones, checked, over the defaults."""
-    defaults = lesson_parameters(lesson)
-    problems = [unknown_name(name, defaults) for name in given if name not in defaults]
-    values = {name: given.get(name, default) for name, default in defaults.items()}
-    for name, default in defaults.items():
-        problems += wrong_type(name, values[name], default) or wrong_value(name, values[name])
-    if problems:
-        raise ValueError(f"{lesson}: " + "; ".join(problems))
-    return {name: float(value) if isinstance(defaults[name], float) else value for name, value in values.items()}
-
-
-def lesson_parameters(lesson: str) -> dict:
-    """Names and defaults of the cell tagged `parameters`."""
-    notebook = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cells[0].source).body}
-
-
-def injected_names(history: list[str]) -> list[str]:
-    """Names that papermill's injected cell sets, read from IPython's input history."""
-    cells = [source for source in history if source.startswith("# Parameters\n")]
-    nodes = ast.parse(cells[-1]).body if cells else []
-    return [target.id for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
-
-
-def unknown_name(name: str, defaults: dict) -> str:
-    close = difflib.get_close_matches(name, defaults, n=1)
-    mend = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(defaults)}"
-    return f"there is no parameter {name!r}; {mend}"
-
-
-def wrong_type(name: str, value: object, default: object) -> list[str]:
-    """The complaint about a value whose type is not the default's; an int may stand for a float."""
-    allowed = {type(default)} | ({int} if isinstance(default, float) else set())
-    if default == "auto" and name in INSTEAD_OF_AUTO and value != "auto":
-        allowed = {INSTEAD_OF_AUTO[name]}
-    if type(value) in allowed:
-        return []
-    mend = f"like {default!r}"
-    if isinstance(value, int | float) and str in allowed:
-        mend += f"; papermill's -p turns digits into numbers, -r {name} {value} keeps a string"
-    if bool in allowed and isinstance(value, str):
-        mend += "; write True or False with a capital"
-    expected = " or ".join(sorted(t.__name__ for t in allowed))
-    return [f"{name}={value!r} is of type {type(value).__name__}, expected {expected} ({mend})"]
-
-
-def wrong_value(name: str, value: object) -> list[str]:
-    """The complaint about a value of the right type that no lesson can use."""
-    if name in CHOICES and value not in CHOICES[name]:
-        return [f"{name}={value!r} is unknown; choose one of {', '.join(CHOICES[name])}"]
-    if name == "image_size" and value != "auto" and (value < 32 or value % 32):
-        return [f"image_size={value} must be a multiple of 32, for example 128 or 256"]
-    if name == "device" and value.startswith("cuda") and not torch.cuda.is_available():
-        return [f"device={value!r}, but PyTorch sees no CUDA device here; use device='auto' or 'cpu'"]
-    return []
+LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm"}
+UNDER_WAY = "notebook.part.ipynb"
 
 
 def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -> Path:
@@ -113,25 +31,123 @@ def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -
     RuntimeError
         A cell failed; the notebook up to that cell is kept, and the message says where.
     """
-    import papermill
+    from papermill import PapermillExecutionError
 
     out = find_output(out_dir) / "lessons" / f"{lesson}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     print(f"executing {lesson} ...", flush=True)
     try:
-        papermill.execute_notebook(
-            NOTEBOOKS / f"{lesson}.ipynb",
-            out,
-            parameters=parameters,
-            progress_bar=False,
-            stdout_file=Indented(sys.stdout),
-        )
-    except papermill.PapermillExecutionError as error:
+        execute(NOTEBOOKS / f"{lesson}.ipynb", out, parameters)
+    except PapermillExecutionError as error:
         raise RuntimeError(f"cell {error.cell_index} of {lesson} failed with {error.ename}: {error.evalue}\n"
                            f"the notebook up to there is {out}") from error
     print(f"executed {lesson} in {time.perf_counter() - start:.0f} s", flush=True)
     return out
+
+
+def execute(notebook: Path, out: Path, parameters: dict) -> None:
+    """Execute a notebook into `out`, after each cell anew; what it prints is shown as it comes."""
+    import papermill
+
+    paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (notebook, out)]   # papermill takes templates
+    papermill.execute_notebook(*paths, parameters=parameters, progress_bar=False, stdout_file=Indented(sys.stdout),
+                               stderr_file=Indented(sys.stderr), shutdown_kernel="immediate")   # gracefully takes 2 s
+
+
+def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: bool = False) -> Path:
+    """A ledger run: execute the `run` cells of a method's lesson into the run's folder; the path of that folder.
+
+    A whole run that is there already is returned as it is; an interrupted one goes on from its checkpoint.
+
+    Parameters
+    ----------
+    method : str
+    given : dict
+        Parameters that differ from the lesson's defaults.
+    out_dir : path, optional
+        Instead of the parameter.
+    again : bool
+        Forget what is there.
+
+    Raises
+    ------
+    ValueError
+        Wrong parameters; nothing was executed.
+    RuntimeError
+        A cell failed, and failed.json stands in the folder; or another run is at work there.
+    OSError
+        The folder cannot be written.
+    """
+    lesson = LESSON_OF[method]
+    given = given | ({} if out_dir is None else {"out_dir": str(out_dir)})
+    given |= {"method": method} if "method" in lesson_parameters(lesson) else {}
+    parameters = complete(lesson, given)
+    folder = ledger.run_folder(method, parameters)
+    lock = ledger.lock_folder(folder)
+    try:
+        if (folder / "run.json").exists() and not again:
+            print(f"already there: {folder} (--again runs it anew)", flush=True)
+            return folder
+        with explained(folder):
+            ledger.clear(folder, "notebook.ipynb", *["checkpoint.pt"][:again])
+        execute_run(method, lesson, given, parameters, folder)
+    finally:
+        lock.release(force=True)
+    return folder
+
+
+def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder: Path) -> None:
+    """Execute into a locked folder; what the kernel wrote becomes a run only once the notebook is stored too."""
+    start = time.perf_counter()
+    print(f"running {method} on {parameters['category']}, seed {parameters['seed']} ...", flush=True)
+    os.environ[ledger.HELD] = str(folder)       # the kernel inherits it
+    try:
+        write_json(folder / UNDER_WAY, only_run_cells(lesson))
+        execute(folder / UNDER_WAY, folder / UNDER_WAY, given)
+        if not (folder / ledger.PENDING).exists():
+            raise RuntimeError("no run cell called ledger.finish")
+        os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
+        os.replace(folder / ledger.PENDING, folder / "run.json")
+    except Exception as error:
+        found = explain(error, lesson)
+        kept = keep_failure(method, parameters, folder, found)
+        where = f"cell {found['cell']} of {lesson}" if found["cell"] else lesson
+        raise RuntimeError(f"{where} failed with {found['name']}: {found['message']}\n{kept}") from error
+    finally:
+        del os.environ[ledger.HELD]
+    print(f"whole after {time.perf_counter() - start:.0f} s: {folder}", flush=True)
+
+
+def only_run_cells(lesson: str) -> dict:
+    """The lesson's notebook without the cells that only explain."""
+    notebook = read_lesson(lesson)
+    return notebook | {"cells": [cell for cell in notebook["cells"] if "run" in cell["metadata"].get("tags", [])]}
+
+
+def explain(error: Exception, lesson: str) -> dict:
+    """What failed.json says of an error: of the cell's where there is one, else of the runner's own."""
+    if not hasattr(error, "ename"):
+        dead = "; the system may have ended it for want of memory" if type(error).__name__ == "DeadKernelError" else ""
+        return {"name": type(error).__name__, "message": f"{error}{dead}", "cell": None,
+                "traceback": "".join(traceback.format_exception(error))}
+    ids = (cell["id"] for cell in read_lesson(lesson)["cells"] if "".join(cell["source"]) == error.source)
+    return {"name": error.ename, "message": error.evalue, "cell": next(ids, None),
+            "traceback": re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))}
+
+
+def keep_failure(method: str, parameters: dict, folder: Path, found: dict) -> str:
+    """Store the notebook up to the failing cell, unless it is torn, and failed.json; says where they are."""
+    try:
+        json.loads((folder / UNDER_WAY).read_text(encoding="utf-8"))
+        os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
+    except (OSError, ValueError):
+        (folder / UNDER_WAY).unlink(missing_ok=True)
+    try:
+        ledger.fail(folder, method, parameters, found)
+    except OSError as error:
+        return f"failed.json could not be written either ({error}); free space or choose another --out-dir"
+    return f"traceback and notebook: {folder}"
 
 
 class Indented(io.TextIOBase):
@@ -148,5 +164,67 @@ class Indented(io.TextIOBase):
 
 def printed_by(notebook: Path, tag: str) -> str:
     """What the cells with a tag printed in an executed notebook."""
+    import nbformat
+
     cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if tag in cell.metadata.get("tags", [])]
     return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+def try_photographs(good: str | Path, new: str | Path | None = None, *, out_dir: str | Path = "runs",
+                    image_size: str | int = "auto", budget: str = "demo") -> Path:
+    """Train STFPM on a folder of good photographs and write a run with `sheet.html`; the path of the run's folder.
+
+    Without a folder of new ones, the good ones that were held back are shown.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Photographs that are missing, too few or unreadable; see `data.folder_category`.
+    """
+    good, new = find_input(good).resolve(), new and find_input(new).resolve()
+    own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
+           "out_dir": str(out_dir)}
+    parameters = complete("01_stfpm", own) | {"good": str(good), "new": str(new or "")}
+    size = recipes.IMAGE_SIZE[budget] if image_size == "auto" else image_size
+    data = folder_category(good, new, image_size=size)
+    run = ledger.start("stfpm", parameters)
+    model = STFPM(Teacher(), levels=tuple(parameters["levels"]), fuse_at=parameters["fuse_at"])
+    with run.timed("train"):
+        history = fit(model, data, recipes.stfpm(model, budget=budget))
+    with run.timed("predict"):
+        maps, validation_maps = predict(model, data.test), predict(model, data.validation)
+    ledger.finish(run, model, data, maps=maps, validation_maps=validation_maps, report={}, history=history)
+    return run.folder
+
+
+def show_photographs(folder: Path, *, most: int = 10) -> None:
+    """Write the sheet of a run on photographs into its folder; print the highest scores and what to do next."""
+    from adlib.plots.sheet import write_sheet
+
+    found = ledger.load_run(folder)
+    threshold, new = found.entry["thresholds"]["image"], found.entry["parameters"]["new"]
+    words = explain_threshold(threshold, len(found.validation_scores), bool(new))
+    paths = [find_input(path) for path in found.paths]
+    with explained(folder):
+        sheet = write_sheet(folder / "sheet.html", f"Photographs in {new or found.entry['parameters']['good']}", words,
+                            paths=paths, maps=found.maps, scores=found.scores, threshold=threshold,
+                            validation_maps=found.validation_maps)
+    print(f"\n{'score':>10}           photograph")
+    for i in (-found.scores).argsort(kind="stable")[:most]:
+        verdict = "flagged" if found.scores[i] >= threshold else "passed "
+        print(f"{found.scores[i]:>10.4g}  {verdict}  {paths[i].name}")
+    print(f"\n{words}\n\nsheet: {sheet}\nrun:   {folder}\nTo score others with it:\n"
+          f"    from adlib.ledger import load_run\n"
+          f"    print(load_run({str(folder)!r}).score(['photograph.jpg']).scores)", flush=True)
+
+
+def explain_threshold(threshold: float, n: int, new: bool) -> str:
+    """How the threshold was chosen, and how far it can be trusted."""
+    words = (f"The threshold, {threshold:.4g}, is the 95 % quantile of the scores of {n} good photographs that were "
+             f"held back: the network did not learn from them, they only chose the step whose weights are kept. "
+             f"Expect about one good photograph in {min(20, n + 1)} to be flagged")
+    words += f"; {n} are few, so this is rough, and more good photographs make it better." if n < 20 else "."
+    if not new:
+        words += (" The photographs shown are the held-back ones themselves, so the highest is flagged by "
+                  "construction: the sheet shows what normal scores look like.")
+    return words

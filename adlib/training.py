@@ -303,16 +303,14 @@ def cache_features(run: Run, limit: float) -> list[list[Tensor] | None]:
     """Teacher features of the training and of the validation images; None each if they would exceed `limit` bytes."""
     if run.now.teacher is None:
         return [None, None]
-    found, count = [], len(run.train) + len(run.validation)
-    for images in (run.train, run.validation):
-        chunks = []
-        for chunk in images.split(32):
-            with run.autocast():
-                chunks.append(run.now.teacher(to_float(chunk)))
-            if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * count > limit:
-                return [None, None]
-        found.append([torch.cat(level) for level in zip(*chunks, strict=True)])
-    return found
+    images, n, chunks = torch.cat([run.train, run.validation]), len(run.train), []
+    for chunk in images.split(32):
+        with run.autocast():
+            chunks.append(run.now.teacher(to_float(chunk)))
+        if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * len(images) > limit:
+            return [None, None]
+    levels = [torch.cat(level) for level in zip(*chunks, strict=True)]
+    return [[f[:n] for f in levels], [f[n:] for f in levels]]
 
 
 # Device, precision, time and memory

@@ -183,6 +183,7 @@ def test_generate_replaces_a_set_but_nothing_else(tmp_path, monkeypatch):
     assert sorted(p.name for p in demo.generate(target, 2, workers=1).iterdir()) == ["README.txt", "brick"]
     mine = tmp_path / "mine"
     mine.mkdir()
+    (mine / "README.txt").write_text("my photographs")
     with pytest.raises(FileExistsError, match="not a demo set"):
         demo.generate(mine, 1, workers=1)
     with pytest.raises(ValueError, match="choose out of brick"):

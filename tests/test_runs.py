@@ -1,11 +1,17 @@
 import io
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
+from conftest import make_category
 
-from adlib import runs
+from adlib import __main__, ledger, parameters, runs
+from adlib.ledger import load_run
 
 LESSON = "00_data_and_metrics"
 
@@ -17,7 +23,7 @@ def namespace(injected: str = "", **changed) -> dict:
 
 
 def test_the_defaults_and_good_values_pass():
-    runs.check_parameters(LESSON, namespace())
+    assert runs.check_parameters(LESSON, namespace()) == runs.lesson_parameters(LESSON)
     runs.check_parameters(LESSON, namespace("seed = 3\n", seed=3, image_size=96, budget="smoke", backbone="resnet18"))
 
 
@@ -32,11 +38,17 @@ def test_the_defaults_and_good_values_pass():
     ({"budget": "large"}, r"budget='large' is unknown; choose one of smoke, demo, paper"),
     ({"precision": "fp16"}, r"precision='fp16' is unknown; choose one of auto, float32, bf16"),
     ({"device": "gpu"}, r"device='gpu'.*auto, cpu"),
+    ({"device": "cuda:99"}, r"device='cuda:99', but PyTorch sees \d+ CUDA devices"),
     ({"seed": None, "category": 7}, r"seed=None.*; category=7|category=7.*; seed=None"),
 ])
 def test_wrong_values_are_named_with_their_mend(changed, message):
     with pytest.raises(ValueError, match=message):
         runs.check_parameters(LESSON, namespace(**changed))
+
+
+def test_an_int_for_a_float_is_the_same_run():
+    assert repr(runs.complete("01_stfpm", {"lr": 1})["lr"]) == "1.0"
+    assert runs.complete("01_stfpm", {"lr": "auto"})["lr"] == "auto"
 
 
 def test_a_wrong_name_is_named_with_the_closest():
@@ -53,19 +65,33 @@ def test_names_that_the_reader_sets_do_not_matter():
     ((1, 2), [1, 2, 3], "list"),
 ])
 def test_types_by_the_default(value, default, complaint):
-    found = runs.wrong_type("p", value, default)
+    found = parameters.wrong_type("p", value, default)
     assert found == [] if complaint is None else complaint in found[0]
+
+
+@pytest.mark.parametrize(("text", "name", "default", "value"), [
+    ("001", "category", "gravel", "001"), ("7", "seed", 0, 7), ("x", "seed", 0, "x"), ("1e-2", "lr", 0.4, 0.01),
+    ("1", "lr", 0.4, 1.0), ("[1, 3]", "levels", [1, 2, 3], [1, 3]), ("False", "flag", True, False),
+    ("false", "flag", True, "false"), ("96", "image_size", "auto", 96), ("auto", "image_size", "auto", "auto"),
+    ("7", "weights", "auto", "7"),
+])
+def test_texts_of_the_command_line(text, name, default, value):
+    found = parameters.parse(text, name, default)
+    assert found == value
+    assert type(found) is type(value)
 
 
 @pytest.fixture
 def lesson(tmp_path, monkeypatch):
     """Write a notebook of the given cells into a notebooks folder of its own."""
     monkeypatch.setattr(runs, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(parameters, "NOTEBOOKS", tmp_path)
 
-    def write(*sources: str, name: str = "toy") -> str:
+    def write(*sources: str, name: str = "toy", tag: str = "report") -> str:
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        cells[0].metadata["tags"] = ["parameters"]
-        cells[-1].metadata["tags"] = ["report"]
+        for cell in cells:
+            cell.metadata["tags"] = [tag]
+        cells[0].metadata["tags"] = ["parameters", tag]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / f"{name}.ipynb")
         return name
@@ -76,7 +102,7 @@ def lesson(tmp_path, monkeypatch):
 def test_a_lesson_is_executed_and_its_prints_are_shown(lesson, tmp_path, capsys):
     executed = runs.run_lesson(lesson("x = 1", "print('at work')", "print(x + 1)"), {"x": 5}, out_dir=tmp_path / "out")
     assert executed == tmp_path / "out/lessons/toy.ipynb"
-    assert runs.printed_by(executed, "report") == "6\n"
+    assert runs.printed_by(executed, "report") == "at work\n6\n"
     assert "    at work\n" in capsys.readouterr().out
 
 
@@ -105,3 +131,222 @@ def test_import_is_light():
     heavy = "import sys, adlib.data, adlib.runs; print([m for m in ('papermill', 'matplotlib') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# Ledger runs of a toy lesson, which imports nothing that is slow -----------------------------------------------------
+
+BASE = """data_root = "data/toy"
+category = "bolt"
+budget = "smoke"
+backbone = "resnet18"
+image_size = "auto"
+seed = 0
+precision = "auto"
+device = "auto"
+out_dir = "runs"
+x = 0.5"""
+FINISH = """import os, pathlib
+folder = pathlib.Path(os.environ["ADLIB_RUN_FOLDER"])
+(folder / "run.json.pending").write_text(f'{{"x": {x}}}')
+print("trained with", x)"""
+
+
+@pytest.fixture
+def toy(lesson, tmp_path, monkeypatch):
+    """Make a toy method of the given run cells; what comes back runs it."""
+    monkeypatch.setitem(runs.LESSON_OF, "toy", "toy")
+
+    def make(*cells: str):
+        lesson(BASE, *cells, tag="run")
+        return lambda again=False, **given: runs.run("toy", given, out_dir=tmp_path / "runs", again=again)
+
+    return make
+
+
+def sources(folder: Path) -> str:
+    return "".join(cell.source for cell in nbformat.read(folder / "notebook.ipynb", as_version=4).cells)
+
+
+def test_a_run_leaves_its_notebook_and_is_not_repeated(toy, tmp_path, capsys):
+    run = toy(FINISH)
+    folder = run(x=2)
+    assert folder == ledger.run_folder("toy", runs.complete("toy", {"x": 2, "out_dir": str(tmp_path / "runs")}))
+    assert {p.name for p in folder.iterdir()} == {"run.json", "notebook.ipynb"}
+    assert "    trained with 2\n" in capsys.readouterr().out
+    assert ledger.HELD not in os.environ
+    before = (folder / "run.json").stat().st_mtime_ns
+    assert run(x=2.0) == folder
+    assert "already there" in capsys.readouterr().out
+    assert (folder / "run.json").stat().st_mtime_ns == before
+    (folder / "checkpoint.pt").write_text("old")
+    run(x=2, again=True)
+    assert (folder / "run.json").stat().st_mtime_ns > before
+    assert not (folder / "checkpoint.pt").exists()
+
+
+def test_a_failed_run_says_why_and_can_be_mended(toy, tmp_path):
+    with pytest.raises(RuntimeError, match=r"cell \w+ of toy failed with ValueError: no such thing\n.*traceback"):
+        toy("print('before')", "raise ValueError('no such thing')", FINISH)()
+    folder = next(tmp_path.rglob("failed.json")).parent
+    assert {p.name for p in folder.iterdir()} == {"failed.json", "notebook.ipynb"}
+    entry = json.loads((folder / "failed.json").read_text())
+    assert (entry["method"], entry["category"], entry["parameters"]["x"]) == ("toy", "bolt", 0.5)
+    error = entry["error"]
+    assert (error["name"], error["message"]) == ("ValueError", "no such thing")
+    assert "raise ValueError('no such thing')" in error["traceback"]
+    assert "\x1b" not in error["traceback"]
+    notebook = nbformat.read(folder / "notebook.ipynb", as_version=4)
+    assert error["cell"] in [cell.id for cell in notebook.cells]
+    assert any("before" in output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    with pytest.raises(RuntimeError, match=f"failed in cell {error['cell']} with ValueError: no such thing"):
+        load_run(folder)
+    assert toy(FINISH)() == folder
+    assert {p.name for p in folder.iterdir()} == {"run.json", "notebook.ipynb"}
+
+
+@pytest.mark.parametrize(("cell", "message"), [
+    ("1", "no run cell called ledger.finish"),
+    ("import os; os._exit(1)", "DeadKernelError.*memory"),
+])
+def test_a_run_without_an_entry_failed(toy, tmp_path, cell, message):
+    with pytest.raises(RuntimeError, match=message):
+        toy(cell)()
+    found = json.loads(next(tmp_path.rglob("failed.json")).read_text())
+    assert found["error"]["cell"] is None
+    assert not list(tmp_path.rglob("run.json*"))
+
+
+OUTSIDE = """
+import resource, sys
+from pathlib import Path
+from adlib import parameters, runs
+runs.NOTEBOOKS = parameters.NOTEBOOKS = Path(sys.argv[1])
+runs.LESSON_OF["toy"] = "toy"
+if len(sys.argv) > 2:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    runs.run("toy", {}, out_dir=sys.argv[1] + "/runs")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def outside(folder: Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", OUTSIDE, str(folder), *more], capture_output=True, text=True,
+                          check=False, timeout=120, env=os.environ | {"IPYTHONDIR": str(folder / "ipython")})
+
+
+def test_a_killed_run_goes_on(toy, tmp_path):
+    toy("""import os, pathlib, signal, time
+folder = pathlib.Path(os.environ["ADLIB_RUN_FOLDER"])
+if not (folder / "checkpoint.pt").exists():
+    (folder / "checkpoint.pt").write_text("half")
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+print("going on")""", FINISH)
+    assert outside(tmp_path).returncode == -9
+    folder = next(tmp_path.rglob("checkpoint.pt")).parent
+    assert not (folder / "run.json").exists()
+    assert not (folder / "failed.json").exists()
+    with pytest.raises(FileNotFoundError, match="interrupted"):
+        load_run(folder)
+    found = outside(tmp_path)
+    assert "    going on\n" in found.stdout
+    assert (folder / "run.json").exists()
+    assert not (folder / runs.UNDER_WAY).exists()
+
+
+def test_a_full_disk_tears_no_notebook(toy, tmp_path):
+    toy("print('x' * 150_000)", FINISH)
+    found = outside(tmp_path, "100000")
+    assert "toy failed with OSError: [Errno 27] File too large" in found.stdout
+    folder = next(tmp_path.rglob("failed.json")).parent
+    assert {p.name for p in folder.iterdir()} == {"failed.json"}
+
+
+def test_a_folder_at_work_is_left_alone(toy, tmp_path):
+    run = toy(FINISH)
+    folder = ledger.run_folder("toy", runs.complete("toy", {"out_dir": str(tmp_path / "runs")}))
+    hold = (f"import pathlib; from adlib import ledger; lock = ledger.lock_folder(pathlib.Path({str(folder)!r})); "
+            f"print('held', flush=True); input()")
+    other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RuntimeError, match=f"another run is at work in {folder}"):
+            run()
+        assert list(folder.iterdir()) == []
+    finally:
+        other.communicate("\n")
+    run()
+
+
+def test_an_out_dir_that_cannot_be_written(toy, tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(OSError, match="cannot be written.*another --out-dir"):
+        toy(FINISH)()
+
+
+# Ledger runs of the real lessons -------------------------------------------------------------------------------------
+
+
+def command(method: str, root: Path, *more: str) -> int:
+    return __main__.main(["run", method, "--data-root", str(root), "--category", "001", "--budget", "smoke",
+                          "--out-dir", str(root / "runs"), *more])
+
+
+@pytest.mark.parametrize(("method", "more"), [("nearest", ()), ("stfpm", ("-p", "steps=3", "-p", "levels=[1, 2]"))])
+def test_a_method_is_run_from_the_command_line(method, more, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    make_category(tmp_path, "001")
+    assert command(method, tmp_path, *more) == 0
+    folder = next(tmp_path.rglob("run.json")).parent
+    run = load_run(folder)
+    assert run.entry["category"] == "001"
+    assert run.entry["metrics"]["image_auroc"] >= 0
+    if method == "stfpm":
+        assert run.entry["parameters"]["levels"] == [1, 2]
+        assert run.snapshot_maps.shape[0] == len(run.snapshot_steps) == 3       # steps 0, 1 and 2
+    whole = nbformat.read(runs.NOTEBOOKS / f"{runs.LESSON_OF[method]}.ipynb", as_version=4)
+    executed = nbformat.read(folder / "notebook.ipynb", as_version=4)
+    wanted = [cell.id for cell in whole.cells if "run" in cell.metadata.get("tags", [])]
+    assert [cell.id for cell in executed.cells if "injected-parameters" not in cell.metadata.tags] == wanted
+    assert str(folder) in capsys.readouterr().out
+
+
+def test_without_the_runner_the_lesson_leaves_a_run_too(tmp_path, monkeypatch):
+    """Plain papermill; that it holds for the whole lesson too, test_notebooks.py shows."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    make_category(tmp_path)
+    given = {"data_root": str(tmp_path), "category": "bolt", "budget": "smoke", "out_dir": str(tmp_path / "runs")}
+    notebook = nbformat.from_dict(runs.only_run_cells(LESSON))
+    papermill.execute_notebook(notebook, tmp_path / "out.ipynb", parameters=given, progress_bar=False,
+                               shutdown_kernel="immediate")
+    folder = ledger.run_folder("nearest", runs.complete(LESSON, given))
+    assert {p.name for p in folder.iterdir()} == {"run.json", "model.pt", "maps.npz"}
+    assert load_run(folder).entry["parameters"] == runs.complete(LESSON, given)
+
+
+def test_a_wrong_category_fails_in_its_cell(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    make_category(tmp_path, "bolt")
+    assert command("stfpm", tmp_path) == 1
+    assert "cell load of 01_stfpm failed with FileNotFoundError: category '001' does not" in capsys.readouterr().err
+    assert json.loads(next(tmp_path.rglob("failed.json")).read_text())["error"]["cell"] == "load"
+
+
+@pytest.mark.parametrize(("more", "message"), [
+    (("-p", "levles=[1]"), "no parameter 'levles'; did you mean 'levels'?"),
+    (("-p", "levels=1"), "levels=1 is of type int, expected list"),
+    (("-p", "levels"), "-p levels: expected NAME=VALUE"),
+    (("--seed", "one"), "seed='one' is of type str, expected int"),
+    (("--image-size", "100"), "image_size=100 must be a multiple of 32"),
+    (("--backbone", "resnet19"), "backbone='resnet19' is unknown"),
+])
+def test_wrong_arguments_stop_at_once(more, message, tmp_path, capsys):
+    assert command("stfpm", tmp_path, *more) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_line_knows_every_method():
+    assert set(__main__.METHODS) == set(runs.LESSON_OF)

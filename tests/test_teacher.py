@@ -81,7 +81,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"torn.pth cannot be read as a state dict"):
         Teacher("resnet18", weights=str(tmp_path / "torn.pth"))
     torch.save(timm.create_model("resnet18.tv_in1k").state_dict(), tmp_path / "resnet18.pth")
-    with pytest.raises(ValueError, match=r"resnet18.pth does not hold resnet50's weights.*tensors are missing"):
+    with pytest.raises(ValueError, match=r"resnet18.pth does not hold resnet50's weights.*tensors are absent"):
         Teacher("resnet50", weights=str(tmp_path / "resnet18.pth"))
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from urllib.parse import urlparse
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -99,6 +98,8 @@ def build_pyramid(backbone: str, levels: tuple[int, ...], *, seed: int) -> tuple
         raise ValueError(f"unknown backbone {backbone!r}; choose one of {', '.join(BACKBONES)}")
     if not levels or list(levels) != sorted({*levels} & {1, 2, 3, 4}):
         raise ValueError(f"levels {levels!r} must be increasing numbers out of 1, 2, 3, 4, for example (1, 2, 3)")
+    import timm
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # features_only leaves timm's zero gain of a residual branch's last batch norm; torchvision's is 1.
@@ -124,11 +125,13 @@ def load_weights(net: nn.Module, backbone: str, weights: str = "auto") -> None:
         raise FileNotFoundError(f"weights file {path.resolve()} does not exist; give a path, 'auto' or 'random'")
     wanted, state = net.state_dict(), read_state(path)
     if weights == "auto" and backbone == "efficientnet_lite0":
+        import timm
+
         state = dict(zip(timm.create_model(BACKBONES[backbone]).state_dict(), state.values(), strict=True))
     wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
     if wrong:
-        raise ValueError(f"{path} does not hold {backbone}'s weights: {len(wrong)} of {len(wanted)} tensors are missing or"
-                         f" of another shape, the first is {wrong[0]}; save the state dict of the whole network")
+        raise ValueError(f"{path} does not hold {backbone}'s weights: {len(wrong)} of {len(wanted)} tensors are absent"
+                         f" or of another shape, the first is {wrong[0]}; save the state dict of the whole network")
     net.load_state_dict({k: state[k] for k in wanted})
 
 

@@ -119,7 +119,7 @@ def threshold_steps(maps: np.ndarray, masks: np.ndarray) -> Figure:
             found = scores >= t
             colours = np.where(mask, np.where(found, "#009e73", "#e69f00"), np.where(found, "#cc79a7", "1.0"))
             hits, false, missed = (found & mask).sum(), (found & ~mask).sum(), (~found & mask).sum()
-            cells(ax, scores, mask, colours, f"score >= {t:g}\n{hits} hit, {false} false, {missed} missed")
+            cells(ax, scores, mask, colours, f"score >= {t:g}\n{hits} hit, {missed} missed, {false} false")
     return figure
 
 
@@ -160,6 +160,9 @@ def curves(maps: Tensor, masks: Tensor, *, limit: float = 0.3, marks: bool = Fal
     title = f"PRO to {limit}: {c.pro_area(limit):.3f}"
     region.set(title=title, xlabel="false-positive rate", ylabel="mean overlap per region")
     steps(instance, c.instance_recall[::-1], c.instance_envelope[::-1], style)
+    if marks:
+        instance.plot(c.instance_recall, c.instance_precision, "x", color=ANOMALOUS, label="before taking the better")
+        instance.legend(fontsize=8, loc="lower right")
     title = f"IAP {c.iap():.3f}, IAP@90 {c.iap_at(90):.3f}"
     instance.set(title=title, xlabel="regions found", ylabel="precision of pixels")
     for ax in axes.flat:
@@ -189,20 +192,21 @@ def change_table(rows: dict[str, dict[str, float]]) -> Figure:
 
 
 def audit(rows: list[dict]) -> Figure:
-    """How far each published choice moves each number: a dot per variant, named where it moves by 0.01 and more."""
+    """How far each published choice moves each number: a dot per variant, named where it moves by 0.015 and more."""
     groups = list(dict.fromkeys((r["what"], r["metric"]) for r in rows if r["what"] != "ours"))
     figure, axes = new_figure(1, 1, width=7.6, height=0.36 * len(groups) + 0.9)
     ax = axes[0, 0]
     ax.axvline(0, color=ACCENT, lw=1)
     for row in [r for r in rows if r["what"] != "ours"]:
         y, moved = groups.index((row["what"], row["metric"])), row["difference"]
-        ax.scatter(moved, y, s=28, color=QUIET if abs(moved) < 0.01 else ANOMALOUS, zorder=2)
-        if abs(moved) >= 0.01:
-            ax.annotate(f"{row['variant']} {moved:+.2f}", (moved, y), (0, 4), textcoords="offset points", fontsize=8,
-                        ha="center", va="bottom")
+        ax.scatter(moved, y, s=28, color=QUIET if abs(moved) < 0.015 else ANOMALOUS, zorder=2)
+        if abs(moved) >= 0.015:
+            side = "left" if moved > 0 else "right"
+            ax.annotate(f"{row['variant']} {moved:+.2f}", (moved, y), (6 if moved > 0 else -6, 0), fontsize=8, ha=side,
+                        textcoords="offset points", va="center")
     ax.set(yticks=range(len(groups)), yticklabels=[f"{what}: {NUMBERS[metric]}" for what, metric in groups],
            xlabel="difference to the same number by this package's protocol", ylim=(len(groups) - 0.5, -0.8))
-    ax.margins(x=0.12)
+    ax.margins(x=0.2)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""One page that shows how new photographs scored: no script, nothing from outside, light or dark as the reader's system."""
+"""One page that shows how photographs scored: no script, nothing from outside, light or dark as the system is."""
 
 import base64
 import html
@@ -56,8 +56,7 @@ def write_sheet(path: Path, title: str, explanation: str, *, paths: list[Path], 
 is darker than the middle of it.</p>
 <main>{''.join(figures)}</main></html>
 """
-    write(path, lambda file: file.write(page.encode()))
-    return path
+    return write(path, lambda file: file.write(page.encode()))
 
 
 def figure(path: Path, heat: np.ndarray, score: float, flagged: bool, scale: dict[str, float]) -> str:

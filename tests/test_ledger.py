@@ -1,0 +1,294 @@
+import csv
+import hashlib
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_category
+from PIL import Image
+
+from adlib import ledger, metrics, recipes
+from adlib.data import load_category
+from adlib.ledger import load_run, read_runs, write_extract
+from adlib.networks.nearest import NearestPatch
+from adlib.networks.stfpm import STFPM
+from adlib.networks.teacher import Teacher
+from adlib.runs import lesson_parameters
+from adlib.training import History, fit, predict
+
+FIELDS = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "device", "precision", "threads",
+          "n_train", "n_validation", "n_test", "n_anomalous", "metrics", "protocol", "thresholds", "seconds",
+          "peak_memory_mb", "parameters", "versions"]
+
+
+def parameters(root, **changed) -> dict:
+    return lesson_parameters("01_stfpm") | {"data_root": str(root / "set"), "category": "bolt", "budget": "smoke",
+                                            "out_dir": str(root / "runs")} | changed
+
+
+def leave(root, method="nearest", *, masks=True, **changed):
+    """A whole run, the category that it saw, and its maps."""
+    if not (root / "set").exists():
+        make_category(root / "set", masks=masks)
+    data = load_category(root / "set", "bolt", image_size=64)
+    run = ledger.start(method, parameters(root, **changed))
+    history = None
+    with run.timed("train"):
+        if method == "nearest":
+            model = NearestPatch(Teacher(), seed=1, keep=0.5).remember(data.train)
+        else:
+            model = STFPM(Teacher(), seed=1, fuse_at="image")
+            stages = recipes.stfpm(model, budget="smoke", steps=4)
+            history = fit(model, data, stages, checkpoint=run.checkpoint, snapshots=[0, 1, 4],
+                          snapshot_images=data.test[[0, 5]])
+    with run.timed("predict"):
+        maps, validation_maps = predict(model, data.test), predict(model, data.validation)
+    report = metrics.evaluate(maps, data.masks, model.image_scores(maps), data.labels)
+    folder = ledger.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report,
+                           history=history, filmed=[0, 5])
+    return folder, data, maps
+
+
+@pytest.fixture(scope="module", params=["nearest", "stfpm"])
+def whole(request, tmp_path_factory):
+    return leave(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def test_the_files_of_a_run(whole):
+    folder, data, maps = whole
+    film = {"snapshots.npz"} if "stfpm" in str(folder) else set()
+    assert {p.name for p in folder.iterdir()} == {"run.json", "model.pt", "maps.npz"} | film
+    entry = json.loads((folder / "run.json").read_text())
+    assert list(entry) == FIELDS
+    assert [entry[f"n_{name}"] for name in ("train", "validation", "test", "anomalous")] == [8, 2, 7, 4]
+    assert (entry["dataset"], entry["image_size"], entry["device"]) == ("set", 64, "cpu")
+    assert entry["seconds"]["train"] > 0 == entry["seconds"]["evaluate"]
+    assert entry["peak_memory_mb"] > 50
+
+
+def test_numbers_and_thresholds_come_from_the_stored_maps(whole):
+    folder, data, maps = whole
+    run = load_run(folder)
+    assert torch.equal(torch.from_numpy(run.maps), maps)
+    assert run.entry["metrics"] == metrics.evaluate(run.maps, data.masks, run.scores, run.labels)
+    assert run.entry["thresholds"] == {"image": np.quantile(run.validation_maps.max(axis=(1, 2)), 0.95),
+                                       "pixel": np.quantile(run.validation_maps, 0.999)}
+    assert run.labels.tolist() == [d != "good" for d in run.defects] == data.labels.tolist()
+
+
+def test_a_loaded_run_scores_as_the_run_did(whole, monkeypatch, tmp_path):
+    folder, data, maps = whole
+    monkeypatch.chdir(tmp_path)
+    run = load_run(folder)
+    files = run.score(list(run.paths))
+    assert torch.equal(files.maps, maps)
+    assert torch.equal(files.scores, torch.from_numpy(run.scores))
+    arrays = [np.asarray(Image.open(path)) for path in data.paths]
+    for images in (arrays, np.stack(arrays), data.test, torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)):
+        assert torch.equal(run.score(images).maps, maps)
+
+
+def test_grey_and_odd_arrays_are_images_too(whole):
+    run, rng = load_run(whole[0]), np.random.default_rng(0)
+    grey = rng.integers(0, 256, (2, 30, 50), dtype=np.uint8)
+    colour = grey[..., None].repeat(3, axis=3)
+    expected = run.score(colour).scores
+    for images in (grey, list(grey), grey[..., None], list(colour), [grey[0], colour[1]]):
+        assert torch.equal(run.score(images).scores, expected)
+    assert torch.equal(run.score(np.pad(colour, ((0, 0),) * 3 + ((0, 1),))).scores, expected)
+
+
+@pytest.mark.parametrize(("images", "message"), [
+    ([], "no images"),
+    ([np.zeros((8, 8, 3))], r"image 0 is float64 of shape \(8, 8, 3\), expected uint8.*round"),
+    (np.zeros((8, 8, 3), np.uint8), r"one image or many; give \[image\]"),
+    ([np.zeros((8, 8), np.uint8), np.zeros((8, 8, 2), np.uint8)], "image 1 is uint8 of shape"),
+    (["nowhere.png"], "nowhere.png cannot be decoded"),
+])
+def test_what_is_no_image_is_named(whole, images, message):
+    with pytest.raises(ValueError, match=message):
+        load_run(whole[0]).score(images)
+
+
+def test_the_model_file_holds_the_student_only(whole):
+    saved = torch.load(whole[0] / "model.pt", weights_only=True)
+    assert saved["state"]
+    assert not any(name.startswith("teacher") for name in saved["state"])
+    assert load_run(whole[0]).model.arguments == saved["arguments"]
+    assert saved["arguments"]["seed"] == 1
+
+
+def test_snapshots_are_kept(tmp_path):
+    run = load_run(leave(tmp_path, "stfpm")[0])
+    assert run.snapshot_steps.tolist() == [0, 1, 4]
+    assert run.snapshot_images.tolist() == [0, 5]
+    assert run.snapshot_maps.shape == (3, 2, 256, 256)
+    assert not np.array_equal(run.snapshot_maps[0], run.snapshot_maps[2])
+
+
+def test_other_teacher_weights_are_noticed(tmp_path):
+    folder = leave(tmp_path)[0]
+    saved = torch.load(folder / "model.pt", weights_only=True)
+    torch.save(saved | {"digest": "0" * 12}, folder / "model.pt")
+    with pytest.raises(ValueError, match="other weights of efficientnet_lite0"):
+        load_run(folder).score([np.zeros((8, 8), np.uint8)])
+
+
+def test_the_folder_is_the_identity(tmp_path):
+    given = parameters(tmp_path)
+    folder = ledger.run_folder("stfpm", given)
+    counted = {"method": "stfpm"} | {k: v for k, v in given.items() if k not in ("data_root", "out_dir", "device")}
+    digits = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:6]
+    assert folder == tmp_path / "runs/stfpm/set/bolt" / f"smoke-s0-{digits}"
+    elsewhere = given | {"data_root": "/elsewhere/set/", "device": "cuda"}
+    assert ledger.run_folder("stfpm", elsewhere) == folder
+    for change in ({"lr": 0.1}, {"levels": [1]}, {"precision": "bf16"}, {"weights": "random"}):
+        assert ledger.run_folder("stfpm", given | change).name != folder.name
+    with pytest.raises(ValueError, match="must be the name of one folder"):
+        ledger.run_folder("stfpm", given | {"category": "../../x"})
+
+
+def test_undefined_numbers_are_null(tmp_path):
+    entry = load_run(leave(tmp_path, masks=False)[0]).entry
+    assert entry["metrics"]["image_auroc"] >= 0
+    assert [entry["metrics"][name] for name in ledger.METRICS[1:]] == [None] * 5
+
+
+def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
+    folder, data, maps = leave(tmp_path)
+    run = ledger.start("stfpm", parameters(tmp_path))
+    ledger.finish(run, load_run(folder).model, data, maps=maps, validation_maps=maps[:2], report={},
+                  history=History(seconds=123.0))
+    assert load_run(run.folder).entry["seconds"]["train"] == 123.0
+    assert load_run(run.folder).entry["n_anomalous"] is None
+
+
+# What is not whole ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("spoil", "error", "message"), [
+    (lambda f: f.rename(f.with_name("moved")), FileNotFoundError, "there is no run .*python -m adlib run"),
+    (lambda f: (f / "run.json").unlink(), FileNotFoundError, "no whole run.*interrupted"),
+    (lambda f: (f / "run.json").write_text('{"method": "nea'), ValueError, "torn.*--again"),
+    (lambda f: (f / "run.json").write_text("{}"), ValueError, "no entry, it lacks method"),
+    (lambda f: (f / "model.pt").unlink(), FileNotFoundError, "lacks model.pt; copy the whole"),
+    (lambda f: ledger.fail(f, "nearest", json.loads((f / "run.json").read_text())["parameters"],
+                           {"name": "KeyError", "message": "'x'", "traceback": "", "cell": "load"}),
+     RuntimeError, "failed in cell load with KeyError: 'x'"),
+])
+def test_a_run_that_is_not_whole_is_not_loaded(tmp_path, spoil, error, message):
+    folder = leave(tmp_path)[0]
+    spoil(folder)
+    with pytest.raises(error, match=message):
+        load_run(folder)
+    assert not (folder / "failed.json").exists() or not (folder / "run.json").exists()
+
+
+def test_a_failure_has_the_fields_of_an_entry(tmp_path):
+    folder = tmp_path
+    ledger.fail(folder, "stfpm", parameters(tmp_path), {"name": "E", "message": "m", "traceback": "t", "cell": None})
+    assert list(json.loads((folder / "failed.json").read_text())) == [*FIELDS, "error"]
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, "tests")
+from pathlib import Path
+from test_ledger import leave
+root = Path(sys.argv[1])
+folder = leave(root)[0]
+(folder / "checkpoint.pt").write_bytes(b"kept")
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    leave(root)
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_nothing_torn(tmp_path):
+    """A limit on the size of files: the model fits, the maps do not."""
+    found = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    folder = ledger.run_folder("nearest", parameters(tmp_path))
+    assert f"cannot be written to {folder}" in found.stdout
+    assert "free space or choose another --out-dir" in found.stdout
+    assert not (folder / "run.json").exists()
+    assert (folder / "checkpoint.pt").read_bytes() == b"kept"
+    assert not list(folder.glob("*.part"))
+    assert len(np.load(folder / "maps.npz")["maps"]) == 7       # the former one, whole
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(OSError, match=f"cannot be written to {tmp_path}/runs/stfpm.*another --out-dir"):
+        ledger.start("stfpm", parameters(tmp_path))
+
+
+HOLD = """
+import sys, json, time
+from adlib import ledger
+run = ledger.start("stfpm", json.loads(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_two_runs_at_once_are_kept_apart(tmp_path):
+    given = parameters(tmp_path)
+    other = subprocess.Popen([sys.executable, "-c", HOLD, json.dumps(given)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert "run folder" in other.stdout.readline()
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RuntimeError, match=f"another run is at work in {ledger.run_folder('stfpm', given)}; wait"):
+            ledger.start("stfpm", given)
+        ledger.start("stfpm", given | {"seed": 1})
+    finally:
+        other.kill()
+        other.wait()
+    run = ledger.start("stfpm", given)          # the killed process holds nothing
+    again = ledger.start("stfpm", given)        # a cell that is executed twice
+    assert run.folder == again.folder
+
+
+# Many runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_many_runs_are_read_and_extracted(tmp_path):
+    first = leave(tmp_path)[0]
+    entry = json.loads((first / "run.json").read_text())
+    for seed in (10, 2):
+        folder = first.with_name(f"smoke-s{seed}-abcdef")
+        folder.mkdir()
+        metric = entry["metrics"] | {"pro": 0.1234567, "iap": None}
+        ledger.write_json(folder / "run.json", entry | {"seed": seed, "metrics": metric})
+    torn = first.with_name("smoke-s3-ffffff")
+    torn.mkdir()
+    (torn / "run.json").write_text("{")
+    with pytest.warns(UserWarning, match="left out: .*smoke-s3-ffffff"):
+        entries = read_runs(tmp_path / "runs")
+    assert sorted(e["seed"] for e in entries) == [0, 2, 10]
+    assert entries[0]["folder"] == str(first)
+    text = write_extract(entries, tmp_path / "a.csv").read_bytes()
+    assert write_extract(entries[::-1], tmp_path / "results/b.csv").read_bytes() == text
+    rows = list(csv.DictReader(text.decode().splitlines()))
+    assert [row["seed"] for row in rows] == ["0", "2", "10"]
+    assert (rows[1]["pro"], rows[1]["iap"], rows[1]["run"]) == ("0.123457", "", "smoke-s2-abcdef")
+    assert math.isclose(float(rows[0]["image_auroc"]), entry["metrics"]["image_auroc"], abs_tol=1e-6)
+
+
+def test_an_empty_ledger_is_empty(tmp_path):
+    assert read_runs(tmp_path / "nothing") == []
+    assert len(write_extract([], tmp_path / "none.csv").read_text().splitlines()) == 1
+
+
+def test_below_the_runner_the_entry_waits_for_the_notebook(tmp_path, monkeypatch):
+    folder = ledger.run_folder("nearest", parameters(tmp_path))
+    folder.mkdir(parents=True)
+    monkeypatch.setenv(ledger.HELD, str(folder))
+    leave(tmp_path)
+    assert (folder / ledger.PENDING).exists()
+    assert not (folder / "run.json").exists()

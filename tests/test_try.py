@@ -1,0 +1,142 @@
+"""One's own photographs: `python -m adlib try`."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import save, texture
+from PIL import Image
+
+from adlib import __main__
+from adlib.data import folder_category
+from adlib.ledger import load_run, read_runs
+from adlib.runs import explain_threshold
+
+
+def photograph(folder, count, *, bad=()):
+    """Photographs of several sizes and formats; on the bad ones lies something bright."""
+    rng = np.random.default_rng(len(bad))
+    for i in range(count):
+        pixels = texture(rng, (60 + 10 * (i % 3), 80))
+        if i in bad:
+            pixels[20:40, 30:50] = (255, 0, 0)
+        save(folder / f"{i:02} <a&b>.{'jpg' if i % 2 else 'png'}", pixels)
+    return folder
+
+
+def attempt(tmp_path, *more) -> int:
+    fixed = ["--budget", "smoke", "--out-dir", str(tmp_path / "runs")]
+    return __main__.main(["try", str(tmp_path / "parts"), *more, *fixed])
+
+
+def test_new_photographs_are_judged(tmp_path, capsys):
+    photograph(tmp_path / "parts", 8)
+    photograph(tmp_path / "new", 5, bad=(1, 4))
+    assert attempt(tmp_path, "--new", str(tmp_path / "new")) == 0
+    [entry] = read_runs(tmp_path / "runs")
+    run = load_run(entry["folder"])
+    threshold = entry["thresholds"]["image"]
+    assert threshold == np.quantile(run.validation_scores, 0.95)
+    assert (entry["dataset"], entry["category"]) == (tmp_path.name, "parts")
+    assert [entry[f"n_{name}"] for name in ("train", "validation", "test", "anomalous")] == [6, 2, 5, None]
+    assert set(entry["metrics"].values()) == {None}
+    assert set((-run.scores).argsort()[:2]) == {1, 4}
+    assert run.scores[[1, 4]].min() >= threshold
+
+    page = (run.folder / "sheet.html").read_text()
+    shown = [float(x) for x in re.findall(r"score ([\d.e-]+)<br>", page)]
+    assert shown == sorted(shown, reverse=True)
+    np.testing.assert_allclose(shown, np.sort(run.scores)[::-1], rtol=1e-3)
+    assert page.count("&#9650; flagged") == page.count("class=flagged") == (run.scores >= threshold).sum()
+    assert page.count("data:image/jpeg;base64,") == page.count("alt=") == 10
+    assert "photograph 01 &lt;a&amp;b&gt;.jpg" in page
+    assert not re.search(r"https?:|<script", page)
+    assert f"{threshold:.4g}, is the 95 % quantile of the scores of 2 good photographs" in page
+
+    printed = capsys.readouterr().out
+    assert str(run.folder / "sheet.html") in printed
+    lines = [line.strip() for line in printed.splitlines()[-2:]]
+    files = [str(path) for path in sorted((tmp_path / "new").iterdir())]
+    found = {}
+    exec("\n".join(lines).replace("['photograph.jpg']", repr(files)).replace("print(", "found = ("), found)
+    assert torch.equal(found["found"], torch.from_numpy(run.scores))
+
+
+def test_without_new_ones_the_held_back_are_shown(tmp_path, capsys):
+    photograph(tmp_path / "parts", 8)
+    assert attempt(tmp_path) == 0
+    [entry] = read_runs(tmp_path / "runs")
+    run = load_run(entry["folder"])
+    assert np.array_equal(run.maps, run.validation_maps)
+    assert "flagged by construction" in capsys.readouterr().out
+    assert "flagged by construction" in (run.folder / "sheet.html").read_text()
+
+
+def test_the_validation_photographs_are_not_learnt_from(tmp_path):
+    good = photograph(tmp_path / "parts", 20)
+    data = folder_category(good, image_size=64)
+    assert (len(data.train), len(data.validation)) == (16, 4)
+    everything = torch.cat([data.train, data.validation])
+    assert len(torch.unique(everything, dim=0)) == 20
+    assert torch.equal(data.test, data.validation)
+    with Image.open(data.paths[0]) as file:
+        wanted = np.asarray(file.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR))
+    assert np.array_equal(data.validation[0].permute(1, 2, 0), wanted)
+
+
+def prepare_few(root):
+    photograph(root / "parts", 7)
+
+
+def prepare_nested(root):
+    photograph(root / "parts/good", 9)
+
+
+def prepare_heic(root):
+    for i in range(9):
+        (root / "parts").mkdir(exist_ok=True)
+        (root / f"parts/{i}.HEIC").write_bytes(b"x")
+
+
+def prepare_broken(root):
+    (photograph(root / "parts", 9) / "zz.jpg").write_bytes(b"no image")
+
+
+def prepare_empty(root):
+    (root / "parts").mkdir()
+
+
+@pytest.mark.parametrize(("prepare", "message"), [
+    (prepare_few, "holds 7 photographs, at least 8 are needed: a fifth of them, at least two, is held back"),
+    (prepare_nested, "its sub-folders good do: give one of them"),
+    (prepare_heic, "9 files of other kinds (0.HEIC, 1.HEIC, 2.HEIC, …): export photographs (.heic"),
+    (prepare_broken, "zz.jpg cannot be decoded"),
+    (prepare_empty, "it is empty"),
+    (lambda root: None, "parts is not a folder"),
+])
+def test_what_cannot_be_tried_is_explained(prepare, message, tmp_path, capsys):
+    prepare(tmp_path)
+    assert attempt(tmp_path) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_files_of_other_kinds_are_mentioned(tmp_path, capsys):
+    (photograph(tmp_path / "parts", 8) / "notes.txt").write_text("x")
+    folder_category(tmp_path / "parts", image_size=32)
+    assert "left out 1 files of other kinds (notes.txt)" in capsys.readouterr().out
+
+
+def test_wrong_options_stop_at_once(tmp_path, capsys):
+    photograph(tmp_path / "parts", 8)
+    assert attempt(tmp_path, "--image-size", "100") == 1
+    assert "image_size=100 must be a multiple of 32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("n", "alarms", "few"), [(2, 3, True), (4, 5, True), (19, 20, True), (20, 20, False)])
+def test_the_expected_false_alarms(n, alarms, few):
+    """The highest of n held-back scores is passed by a further one in 1 / (n + 1) of all cases."""
+    words = explain_threshold(0.5, n, True)
+    assert f"one good photograph in {alarms} " in words
+    assert ("rough" in words) == few
