@@ -7,6 +7,7 @@ from adlib import demo, fetch
 from adlib.data import describe
 
 METHODS = ("nearest", "stfpm")      # as in runs.LESSON_OF, which takes seconds to import
+TOUR = ("00_data_and_metrics", "01_stfpm")      # the lessons that `demo` executes
 
 def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
@@ -44,10 +45,11 @@ def run_demo(options: argparse.Namespace) -> int:
         return 0
     from adlib import runs
 
-    parameters = {"data_root": str(root), "category": options.category, "budget": "demo"}
-    executed = runs.run_lesson("00_data_and_metrics", parameters, out_dir=options.out_dir)
-    print(f"\n{runs.printed_by(executed, 'report')}")
-    print(f"The executed lesson: {executed}")
+    parameters = {"data_root": str(root), "category": options.category, "budget": "demo", "out_dir": options.out_dir}
+    executed = [runs.run_lesson(lesson, parameters, out_dir=options.out_dir) for lesson in TOUR]
+    print()
+    for notebook in executed:
+        print(f"{runs.printed_by(notebook, 'report')}  executed lesson: {notebook}\n")
     return 0
 
 

@@ -399,12 +399,17 @@ def save_checkpoint(run: Run) -> None:
         "optimizer": run.now.optimizer.state_dict() if going else None,
     }
     part = run.checkpoint.with_name(run.checkpoint.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with open(part, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, run.checkpoint)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, run.checkpoint)
+    except (OSError, RuntimeError) as error:        # torch reports a full disk as a RuntimeError
+        part.unlink(missing_ok=True)
+        raise OSError(f"the checkpoint cannot be written to {run.checkpoint} ({error}); free space or choose another "
+                      f"folder") from error
 
 
 def load_checkpoint(run: Run) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adlib import demo
+
 
 def save(path: Path, pixels: np.ndarray, **options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,6 +36,12 @@ def make_category(root: Path, name: str = "bolt", *, train=10, good=3, bad=4, ma
         if masks:
             save(folder / "ground_truth/crack" / f"{i:03}_mask.png", mask)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory) -> Path:
+    """A demo set of two categories."""
+    return demo.generate(tmp_path_factory.mktemp("sets") / "demo", 0, ["gravel", "blister"])
 
 
 @pytest.fixture

@@ -123,11 +123,14 @@ def test_the_model_file_holds_the_student_only(whole):
 
 
 def test_snapshots_are_kept(tmp_path):
-    run = load_run(leave(tmp_path, "stfpm")[0])
+    folder, data, _ = leave(tmp_path, "stfpm")
+    run = load_run(folder)
     assert run.snapshot_steps.tolist() == [0, 1, 4]
     assert run.snapshot_images.tolist() == [0, 5]
     assert run.snapshot_maps.shape == (3, 2, 256, 256)
-    assert not np.array_equal(run.snapshot_maps[0], run.snapshot_maps[2])
+    untrained = predict(STFPM(Teacher(), seed=1, fuse_at="image"), data.test[[0, 5]])
+    np.testing.assert_allclose(run.snapshot_maps[0], untrained, atol=1e-5)
+    assert np.abs(run.snapshot_maps[2] - run.snapshot_maps[0]).max() > 0.01
 
 
 def test_other_teacher_weights_are_noticed(tmp_path):
