@@ -178,11 +178,11 @@ def steps(ax, recall: np.ndarray, precision: np.ndarray, style: dict) -> None:
 
 
 def change_table(rows: dict[str, dict[str, float]]) -> Figure:
-    """Six numbers by row as a heat table: the numbers as text, the change against the first row as colour."""
+    """Numbers by row as a heat table: the numbers as text, the change against the first row as colour."""
     import seaborn as sns
 
     names, columns = list(rows), list(next(iter(rows.values())))
-    heads = [NUMBERS[c].replace(" ", "\n") for c in columns]
+    heads = [NUMBERS.get(c, c).replace(" ", "\n") for c in columns]
     values = np.array([[rows[n][c] for c in columns] for n in names])
     figure, axes = new_figure(1, 1, width=7.4, height=0.42 * len(names) + 0.9)
     sns.heatmap(values - values[0], annot=values, fmt=".3f", cmap="vlag_r", vmin=-0.3, vmax=0.3, linewidths=1,
