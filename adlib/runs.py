@@ -52,7 +52,8 @@ def execute(notebook: Path, out: Path, parameters: dict) -> None:
 
     paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (notebook, out)]   # papermill takes templates
     papermill.execute_notebook(*paths, parameters=parameters, progress_bar=False, stdout_file=Indented(sys.stdout),
-                               stderr_file=Indented(sys.stderr), shutdown_kernel="immediate")   # gracefully takes 2 s
+                               stderr_file=Indented(sys.stderr), shutdown_kernel="immediate",   # gracefully takes 2 s
+                               extra_arguments=["--IPKernelApp.log_level=ERROR"])   # it warns of its own loopback
 
 
 def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: bool = False) -> Path:

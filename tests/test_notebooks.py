@@ -71,6 +71,8 @@ def test_run_cells_stand_alone(lesson):
         known |= {n.id for n in names if isinstance(n.ctx, ast.Store)}
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         known |= {(alias.asname or alias.name).split(".")[0] for node in imports for alias in node.names}
+        known |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        known |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         assert {n.id for n in names if isinstance(n.ctx, ast.Load)} <= known, cell.id
 
 
