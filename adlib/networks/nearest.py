@@ -78,8 +78,8 @@ def make_room(model: NearestPatch, state: dict[str, Tensor], prefix: str, *_) ->
             setattr(model, name, torch.empty_like(state[prefix + name], device=model.teacher.mean.device))
 
 
-def largest_cosine(queries: Tensor, memory: Tensor, *, rows: int = 2048, columns: int = 4096) -> Tensor:
-    """Largest inner product of each of (Q, C) unit queries with (M, C) unit vectors, in blocks that stay in cache."""
+def largest_cosine(queries: Tensor, memory: Tensor, *, rows: int = 1024, columns: int = 1024) -> Tensor:
+    """Largest inner product of each of (Q, C) unit queries with (M, C) unit vectors, in blocks that fit the cache."""
     best = torch.full((len(queries),), -1.0, device=queries.device)
     for q, b in zip(queries.split(rows), best.split(rows), strict=True):   # b is a view: best is filled in place
         for m in memory.split(columns):
