@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from adlib import ROOT
+from adlib import find_input
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 MASK_SIZE = 256
@@ -35,18 +35,6 @@ class Category:
     labels: Tensor                  # (N,) bool: anomalous, by the folder's name
     defects: list[str]              # defect type of each test image, "good" where normal
     paths: list[Path]               # of each test image
-
-
-def find_input(path: str | Path) -> Path:
-    """A path to read from: relative to the working directory, else to the repository."""
-    path = Path(path).expanduser()
-    return path if path.is_absolute() or path.exists() else ROOT / path
-
-
-def find_output(path: str | Path) -> Path:
-    """A path to write to: relative ones lie in the repository, wherever the notebook is run."""
-    path = Path(path).expanduser()
-    return path if path.is_absolute() else ROOT / path
 
 
 def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlparse
 
-from adlib.data import find_output
+from adlib import find_output
 
 
 def fetch(url: str, *, sha256: str | None = None, name: str | None = None, folder: str | Path = "data") -> Path:

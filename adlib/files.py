@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adlib import ROOT
-from adlib.data import as_images, find_input
+from adlib import ROOT, find_input
+from adlib.data import as_images
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher

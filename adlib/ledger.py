@@ -19,7 +19,8 @@ import filelock
 import torch
 from torch import Tensor, nn
 
-from adlib.data import Category, find_input, find_output
+from adlib import find_input, find_output
+from adlib.data import Category
 from adlib.files import explained, load_run, portable, read_entry, write, write_arrays, write_json, write_model
 from adlib.metrics import image_threshold, pixel_threshold
 from adlib.recipes import IMAGE_SIZE

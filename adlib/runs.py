@@ -9,8 +9,8 @@ import time
 import traceback
 from pathlib import Path
 
-from adlib import ledger, recipes
-from adlib.data import find_input, find_output, folder_category
+from adlib import find_input, find_output, ledger, recipes
+from adlib.data import folder_category
 from adlib.files import explained, write_json
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher

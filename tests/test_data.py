@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from conftest import make_category, save
 from PIL import Image
 
-from adlib import ROOT
-from adlib.data import describe, find_input, find_output, load_category, read_image, read_mask, shrink_mask
+from adlib import ROOT, find_input, find_output
+from adlib.data import describe, load_category, read_image, read_mask, shrink_mask
 
 
 def test_a_category_arrives_whole(bolt, tmp_path):

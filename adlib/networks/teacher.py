@@ -6,7 +6,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 
-from adlib import ROOT
+from adlib import find_input
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Backbone -> timm architecture. The resnets mean torchvision's V1 weights, those of the papers: a bare timm name
@@ -68,7 +68,7 @@ class Teacher(nn.Module):
         self.net, self.channels = build_pyramid(backbone, self.levels, seed=seed)
         if weights != "random":
             load_weights(self.net, backbone, weights)
-        weights = weights if weights in ("auto", "random") else str(find_file(weights).resolve())
+        weights = weights if weights in ("auto", "random") else str(find_input(weights).resolve())
         self.arguments = {"backbone": backbone, "levels": self.levels, "weights": weights, "seed": seed}
         mean, std = ((0.5,) * 3, (0.5,) * 3) if self.signed else IMAGENET
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -122,7 +122,7 @@ def load_weights(net: nn.Module, backbone: str, weights: str = "auto") -> None:
     FileNotFoundError
         No such file, or no weights here and no network.
     """
-    path = find_weights(backbone) if weights == "auto" else find_file(weights)
+    path = find_weights(backbone) if weights == "auto" else find_input(weights)
     if not path.is_file():
         raise FileNotFoundError(f"weights file {path.resolve()} does not exist; give a path, 'auto' or 'random'")
     wanted, state = net.state_dict(), read_state(path)
@@ -135,12 +135,6 @@ def load_weights(net: nn.Module, backbone: str, weights: str = "auto") -> None:
         raise ValueError(f"{path} does not hold {backbone}'s weights: {len(wrong)} of {len(wanted)} tensors are absent"
                          f" or of another shape, the first is {wrong[0]}; save the state dict of the whole network")
     net.load_state_dict({k: state[k] for k in wanted})
-
-
-def find_file(path: str) -> Path:
-    """A file to read: relative to the working directory, else to the repository."""
-    file = Path(path).expanduser()
-    return file if file.is_absolute() or file.exists() else ROOT / file
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -5,8 +5,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adlib import metrics
-from adlib.data import Category, find_input, list_categories, list_files, read_image, read_mask, shrink_mask
+from adlib import find_input, metrics
+from adlib.data import Category, list_categories, list_files, read_image, read_mask, shrink_mask
 from adlib.plots import ACCENT, ANOMALOUS, CMAP, NORMAL, QUIET, arrow, box, new_figure, normal_scale, picture
 
 NUMBERS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
