@@ -3,10 +3,8 @@
 import argparse
 import sys
 
-from adlib import demo, fetch
-from adlib.data import describe
+from adlib import parameters, runs  # light; what imports torch is imported by the command that needs it
 
-METHODS = ("nearest", "stfpm")      # as in runs.LESSON_OF, which takes seconds to import
 TOUR = ("00_data_and_metrics", "01_stfpm")      # the lessons that `demo` executes
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,14 +37,14 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def run_demo(options: argparse.Namespace) -> int:
+    from adlib import demo
+
     root = demo.ensure(demo.root(options.seed))
     print(f"demo data: {root}", flush=True)
     if options.data_only:
         return 0
-    from adlib import runs
-
-    parameters = {"data_root": str(root), "category": options.category, "budget": "demo", "out_dir": options.out_dir}
-    executed = [runs.run_lesson(lesson, parameters, out_dir=options.out_dir) for lesson in TOUR]
+    given = {"data_root": str(root), "category": options.category, "budget": "demo", "out_dir": options.out_dir}
+    executed = [runs.run_lesson(lesson, given, out_dir=options.out_dir) for lesson in TOUR]
     print()
     for notebook in executed:
         print(f"{runs.printed_by(notebook, 'report')}  executed lesson: {notebook}\n")
@@ -54,7 +52,7 @@ def run_demo(options: argparse.Namespace) -> int:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", choices=METHODS)
+    parser.add_argument("method", choices=tuple(runs.LESSON_OF))
     parser.add_argument("--data-root", metavar="DIR", help="folder of categories, MVTec layout")
     parser.add_argument("--category", metavar="CAT", help="one of them")
     parser.add_argument("--budget", metavar="B", help="smoke, demo or paper")
@@ -73,8 +71,6 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def run_method(options: argparse.Namespace) -> int:
-    from adlib import parameters, runs
-
     defaults = runs.lesson_parameters(runs.LESSON_OF[options.method])
     texts = {name: getattr(options, name, None) for name in defaults}
     for text in options.more:
@@ -98,17 +94,23 @@ def add_try(parser: argparse.ArgumentParser) -> None:
 
 
 def run_try(options: argparse.Namespace) -> int:
-    from adlib import parameters, runs
+    from adlib import photographs
 
     size = parameters.parse(options.image_size, "image_size", "auto")
-    runs.show_photographs(runs.try_photographs(options.good, options.new, out_dir=options.out_dir, image_size=size,
-                                               budget=options.budget))
+    photographs.show(photographs.train(options.good, options.new, out_dir=options.out_dir, image_size=size,
+                                       budget=options.budget))
     return 0
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", help="folder of categories")
-    parser.set_defaults(command=lambda options: 1 if describe(options.root) else 0)
+    parser.set_defaults(command=run_describe)
+
+
+def run_describe(options: argparse.Namespace) -> int:
+    from adlib.data import describe
+
+    return 1 if describe(options.root) else 0
 
 
 def add_fetch(parser: argparse.ArgumentParser) -> None:
@@ -119,6 +121,8 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
+    from adlib import fetch
+
     print(f"unpacked into {fetch.fetch(options.url, sha256=options.sha256, name=options.name)}")
     return 0
 

@@ -1,27 +1,87 @@
-"""The files of a run: each written whole or not at all, and read again when it is asked for."""
+"""A run's folder: where it lies, its lock, its entry, and files that are written whole or not at all.
 
-import io
+The runner imports this, so it imports no torch, which takes seconds.
+"""
+
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from platform import python_version
+from typing import BinaryIO
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+import filelock
 
-from adlib import ROOT, find_input
-from adlib.data import as_images
-from adlib.networks.nearest import NearestPatch
-from adlib.networks.stfpm import STFPM
-from adlib.networks.teacher import Teacher
-from adlib.training import digest, pick_device, predict
+from adlib import ROOT, find_input, find_output
+from adlib.parameters import IMAGE_SIZE
 
-NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM)}
+METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
+            "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more"}
+PLACES = ("data_root", "out_dir", "device")     # parameters that say where, not what: no part of a run's identity
+SECONDS = ("train", "predict", "evaluate")
+PACKAGES = ("adlib", "torch", "torchvision", "timm", "numpy", "scipy", "pillow")
+HELD = "ADLIB_RUN_FOLDER"       # environment: the folder whose lock the runner holds for its kernel
+PENDING = "run.json.pending"    # the entry there, until the runner has stored the notebook too
+
+
+def run_folder(method: str, parameters: dict) -> Path:
+    """Where a run lies: the same folder for the same method and parameters, on whatever device."""
+    category = parameters["category"]
+    if category in ("", "..") or Path(category).name != category:
+        raise ValueError(f"category={category!r} must be the name of one folder in data_root")
+    what = {"method": method} | {name: value for name, value in parameters.items() if name not in PLACES}
+    digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
+    name = f"{parameters['budget']}-s{parameters['seed']}-{digits}"
+    return Path(os.path.abspath(find_output(parameters["out_dir"]))) / method / dataset_of(parameters) / category / name
+
+
+def dataset_of(parameters: dict) -> str:
+    return os.path.basename(os.path.abspath(find_input(parameters["data_root"]))) or "root"
+
+
+def lock_folder(folder: Path) -> filelock.BaseFileLock:
+    """Make a run's folder and take its lock, `<folder>.lock`, at once or never; a process may take its own again."""
+    lock = filelock.FileLock(f"{folder}.lock", thread_local=False, is_singleton=True)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(filelock.Timeout):
+            lock.acquire(blocking=False)
+    if not lock.is_locked:
+        raise RuntimeError(f"another run is at work in {folder}; wait for its end, restart the notebook kernel that "
+                           f"began it, or choose another seed or --out-dir")
+    return lock
+
+
+def fail(folder: Path, method: str, parameters: dict, error: dict) -> None:
+    """Leave failed.json, with `error` (name, message, traceback, cell), in place of an entry."""
+    clear(folder)
+    write_json(folder / "failed.json", new_entry(method, parameters) | {"error": error})
+
+
+def clear(folder: Path, *others: str) -> None:
+    """Remove an earlier end of the run, before anything else of it is replaced."""
+    for name in ("run.json", "failed.json", PENDING, *others):
+        (folder / name).unlink(missing_ok=True)
+
+
+def new_entry(method: str, parameters: dict) -> dict:
+    """An entry with all its fields, as far as they are known before the run."""
+    size = parameters["image_size"]
+    return {
+        "method": method, "dataset": dataset_of(parameters),
+        **{name: parameters[name] for name in ("category", "seed", "budget", "backbone")},
+        "image_size": IMAGE_SIZE[parameters["budget"]] if size == "auto" else size,
+        **{name: parameters[name] for name in ("device", "precision")},
+        **dict.fromkeys(("threads", "n_train", "n_validation", "n_test", "n_anomalous")),
+        "metrics": dict.fromkeys(METRICS),
+        "protocol": PROTOCOL | {"texture_source": parameters.get("texture_source")},
+        "thresholds": dict.fromkeys(("image", "pixel")), "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
+        "parameters": parameters, "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
+    }
 
 
 @contextmanager
@@ -53,107 +113,10 @@ def write_json(path: Path, entry: dict) -> None:
     write(path, lambda file: file.write(json.dumps(entry, indent=1, allow_nan=False).encode()))
 
 
-def write_arrays(path: Path, **arrays) -> None:
-    write(path, lambda file: np.savez(file, **arrays))
-
-
-def write_model(path: Path, model: nn.Module) -> None:
-    """How a model was made, and its state without the frozen teacher's: what `read_model` builds it from again."""
-    state = {name: x.cpu() for name, x in model.state_dict().items() if not name.startswith("teacher.")}
-    file = io.BytesIO()     # on a full disk PyTorch itself says "unexpected pos 704 vs 598"
-    torch.save({"network": type(model).__name__, "arguments": model.arguments, "state": state,
-                "teacher": model.teacher.arguments, "digest": fingerprint(model.teacher)}, file)
-    write(path, lambda target: target.write(file.getbuffer()))
-
-
-def read_model(path: Path, device: str = "auto") -> nn.Module:
-    """A model in eval mode, on the device.
-
-    Raises
-    ------
-    ValueError
-        The teacher's weights are no longer those that the model was trained with.
-    """
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    teacher = Teacher(**saved["teacher"])
-    if fingerprint(teacher) != saved["digest"]:
-        raise ValueError(f"{path} was made with other weights of {teacher.backbone} than those found now "
-                         f"(weights={saved['teacher']['weights']!r}); put the former back, or run it with --again")
-    model = NETWORKS[saved["network"]](teacher, **saved["arguments"])
-    model.load_state_dict({f"teacher.{k}": v for k, v in teacher.state_dict().items()} | saved["state"])
-    return model.to(pick_device(device), memory_format=torch.channels_last).eval()
-
-
-def fingerprint(module: nn.Module) -> str:
-    return digest([*module.parameters(), *module.buffers()])
-
-
 def portable(path: str | Path) -> str:
     """A path as `data.find_input` finds it again from any working directory."""
     path = Path(os.path.abspath(path))
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
-
-
-class Scores(NamedTuple):
-    scores: Tensor      # (N,)
-    maps: Tensor        # (N, 256, 256)
-
-
-def stored(name: str, file: str = "maps.npz") -> cached_property:
-    """An array of a run's folder."""
-    def read(run: "LoadedRun") -> np.ndarray:
-        with np.load(run.folder / file) as arrays:
-            return arrays[name]
-    return cached_property(read)
-
-
-@dataclass
-class LoadedRun:
-    """A whole run: its entry, and what its folder holds, read when it is first asked for."""
-
-    folder: Path
-    entry: dict                                         # as in run.json
-    device: str = "auto"
-
-    maps = stored("maps")                               # (N, 256, 256) float32, of the test images
-    scores = stored("scores")                           # (N,) float32
-    labels = stored("labels")                           # (N,) bool
-    defects = stored("defects")                         # (N,) str, the folders' names
-    paths = stored("paths")                             # (N,) str, for `data.find_input`
-    validation_maps = stored("validation_maps")         # (V, 256, 256) float32
-    validation_scores = stored("validation_scores")     # (V,) float32
-    snapshot_steps = stored("steps", "snapshots.npz")   # (K,) int
-    snapshot_maps = stored("maps", "snapshots.npz")     # (K, M, 256, 256) float32
-    snapshot_images = stored("images", "snapshots.npz")     # (M,) int, which test images
-
-    @cached_property
-    def model(self) -> nn.Module:
-        return read_model(self.folder / "model.pt", self.device)
-
-    def score(self, images) -> Scores:
-        """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
-        maps = predict(self.model, as_images(images, self.entry["image_size"]))
-        return Scores(self.model.image_scores(maps), maps)
-
-
-def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:
-    """A whole run, from its folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such run, or it never ended, or a file of it is missing.
-    RuntimeError
-        The run failed; says with what.
-    ValueError
-        Its run.json cannot be read.
-    """
-    folder = Path(os.path.abspath(find_input(path)))
-    entry = read_entry(folder)
-    missing = [name for name in ("model.pt", "maps.npz") if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{folder} lacks {' and '.join(missing)}; copy the whole folder, or run it --again")
-    return LoadedRun(folder, entry, device)
 
 
 def read_entry(folder: Path) -> dict:

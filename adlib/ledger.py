@@ -1,40 +1,48 @@
 """The ledger: which folder a run has, what stands in it, whole or not at all, and reading many of them."""
 
 import csv
-import hashlib
 import io
-import json
 import math
 import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
-from platform import python_version
+from typing import NamedTuple
 
 import filelock
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from adlib import find_input, find_output
-from adlib.data import Category
-from adlib.files import explained, load_run, portable, read_entry, write, write_arrays, write_json, write_model
+from adlib.data import Category, as_images
+from adlib.files import (
+    HELD,
+    METRICS,
+    PENDING,
+    SECONDS,
+    clear,
+    explained,
+    lock_folder,
+    new_entry,
+    portable,
+    read_entry,
+    run_folder,
+    write,
+    write_json,
+)
 from adlib.metrics import image_threshold, pixel_threshold
-from adlib.recipes import IMAGE_SIZE
-from adlib.training import History, peak_memory_mb, pick_precision
+from adlib.networks.nearest import NearestPatch
+from adlib.networks.stfpm import STFPM
+from adlib.networks.teacher import Teacher
+from adlib.training import History, digest, peak_memory_mb, pick_device, pick_precision, predict
 
-__all__ = ["finish", "load_run", "read_runs", "run_folder", "start", "write_extract"]
-METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
-PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
-            "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more"}
-PLACES = ("data_root", "out_dir", "device")     # parameters that say where, not what: no part of a run's identity
-SECONDS = ("train", "predict", "evaluate")
-PACKAGES = ("adlib", "torch", "torchvision", "timm", "numpy", "scipy", "pillow")
-HELD = "ADLIB_RUN_FOLDER"       # environment: the folder whose lock the runner holds for its kernel
-PENDING = "run.json.pending"    # the entry there, until the runner has stored the notebook too
+__all__ = ["finish", "load_run", "read_runs", "start", "write_extract"]
+NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM)}
 
 
 @dataclass
@@ -79,34 +87,6 @@ def start(method: str, parameters: dict) -> Run:
     print(f"run folder: {folder}" + (" (its run will be replaced)" if (folder / "run.json").exists() else ""),
           flush=True)
     return Run(method, parameters, folder, lock)
-
-
-def run_folder(method: str, parameters: dict) -> Path:
-    """Where a run lies: the same folder for the same method and parameters, on whatever device."""
-    category = parameters["category"]
-    if category in ("", "..") or Path(category).name != category:
-        raise ValueError(f"category={category!r} must be the name of one folder in data_root")
-    what = {"method": method} | {name: value for name, value in parameters.items() if name not in PLACES}
-    digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
-    name = f"{parameters['budget']}-s{parameters['seed']}-{digits}"
-    return Path(os.path.abspath(find_output(parameters["out_dir"]))) / method / dataset_of(parameters) / category / name
-
-
-def dataset_of(parameters: dict) -> str:
-    return os.path.basename(os.path.abspath(find_input(parameters["data_root"]))) or "root"
-
-
-def lock_folder(folder: Path) -> filelock.BaseFileLock:
-    """Make a run's folder and take its lock, `<folder>.lock`, at once or never; a process may take its own again."""
-    lock = filelock.FileLock(f"{folder}.lock", thread_local=False, is_singleton=True)
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with suppress(filelock.Timeout):
-            lock.acquire(blocking=False)
-    if not lock.is_locked:
-        raise RuntimeError(f"another run is at work in {folder}; wait for its end, restart the notebook kernel that "
-                           f"began it, or choose another seed or --out-dir")
-    return lock
 
 
 def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validation_maps: Tensor,
@@ -156,33 +136,6 @@ def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validati
     return run.folder
 
 
-def fail(folder: Path, method: str, parameters: dict, error: dict) -> None:
-    """Leave failed.json, with `error` (name, message, traceback, cell), in place of an entry."""
-    clear(folder)
-    write_json(folder / "failed.json", new_entry(method, parameters) | {"error": error})
-
-
-def clear(folder: Path, *others: str) -> None:
-    """Remove an earlier end of the run, before anything else of it is replaced."""
-    for name in ("run.json", "failed.json", PENDING, *others):
-        (folder / name).unlink(missing_ok=True)
-
-
-def new_entry(method: str, parameters: dict) -> dict:
-    """An entry with all its fields, as far as they are known before the run."""
-    size = parameters["image_size"]
-    return {
-        "method": method, "dataset": dataset_of(parameters),
-        **{name: parameters[name] for name in ("category", "seed", "budget", "backbone")},
-        "image_size": IMAGE_SIZE[parameters["budget"]] if size == "auto" else size,
-        **{name: parameters[name] for name in ("device", "precision")}, "threads": torch.get_num_threads(),
-        **dict.fromkeys(("n_train", "n_validation", "n_test", "n_anomalous")), "metrics": dict.fromkeys(METRICS),
-        "protocol": PROTOCOL | {"texture_source": parameters.get("texture_source")},
-        "thresholds": dict.fromkeys(("image", "pixel")), "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
-        "parameters": parameters, "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
-    }
-
-
 def describe_run(run: Run, model: nn.Module, data: Category, history: History | None) -> dict:
     """The fields that only an ended run knows, besides the numbers."""
     device, size, seconds, precision = model.teacher.mean.device, data.train.shape[-1], dict(run.seconds), "float32"
@@ -191,7 +144,8 @@ def describe_run(run: Run, model: nn.Module, data: Category, history: History | 
         precision = pick_precision(run.parameters["precision"], trained, device, size)
         seconds["train"] = max(seconds["train"], history.seconds)       # that counts a killed run's first part too
     return {
-        "image_size": size, "device": str(device), "precision": precision, "n_train": len(data.train),
+        "image_size": size, "device": str(device), "precision": precision,
+        "threads": torch.get_num_threads(), "n_train": len(data.train),
         "n_validation": len(data.validation), "n_test": len(data.test),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory_mb": finite(round(peak_memory_mb(device), 1)),
@@ -229,3 +183,103 @@ def write_extract(entries: list[dict], path: str | Path) -> Path:
 
 def rounded(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
+
+
+# Models and arrays of a run
+
+
+def write_arrays(path: Path, **arrays) -> None:
+    write(path, lambda file: np.savez(file, **arrays))
+
+
+def write_model(path: Path, model: nn.Module) -> None:
+    """How a model was made, and its state without the frozen teacher's: what `read_model` builds it from again."""
+    state = {name: x.cpu() for name, x in model.state_dict().items() if not name.startswith("teacher.")}
+    file = io.BytesIO()     # on a full disk PyTorch itself says "unexpected pos 704 vs 598"
+    torch.save({"network": type(model).__name__, "arguments": model.arguments, "state": state,
+                "teacher": model.teacher.arguments, "digest": fingerprint(model.teacher)}, file)
+    write(path, lambda target: target.write(file.getbuffer()))
+
+
+def read_model(path: Path, device: str = "auto") -> nn.Module:
+    """A model in eval mode, on the device.
+
+    Raises
+    ------
+    ValueError
+        The teacher's weights are no longer those that the model was trained with.
+    """
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    teacher = Teacher(**saved["teacher"])
+    if fingerprint(teacher) != saved["digest"]:
+        raise ValueError(f"{path} was made with other weights of {teacher.backbone} than those found now "
+                         f"(weights={saved['teacher']['weights']!r}); put the former back, or run it with --again")
+    model = NETWORKS[saved["network"]](teacher, **saved["arguments"])
+    model.load_state_dict({f"teacher.{k}": v for k, v in teacher.state_dict().items()} | saved["state"])
+    return model.to(pick_device(device), memory_format=torch.channels_last).eval()
+
+
+def fingerprint(module: nn.Module) -> str:
+    return digest([*module.parameters(), *module.buffers()])
+
+
+class Scores(NamedTuple):
+    scores: Tensor      # (N,)
+    maps: Tensor        # (N, 256, 256)
+
+
+def stored(name: str, file: str = "maps.npz") -> cached_property:
+    """An array of a run's folder."""
+    def read(run: "LoadedRun") -> np.ndarray:
+        with np.load(run.folder / file) as arrays:
+            return arrays[name]
+    return cached_property(read)
+
+
+@dataclass
+class LoadedRun:
+    """A whole run: its entry, and what its folder holds, read when it is first asked for."""
+
+    folder: Path
+    entry: dict                                         # as in run.json
+    device: str = "auto"
+
+    maps = stored("maps")                               # (N, 256, 256) float32, of the test images
+    scores = stored("scores")                           # (N,) float32
+    labels = stored("labels")                           # (N,) bool
+    defects = stored("defects")                         # (N,) str, the folders' names
+    paths = stored("paths")                             # (N,) str, for `data.find_input`
+    validation_maps = stored("validation_maps")         # (V, 256, 256) float32
+    validation_scores = stored("validation_scores")     # (V,) float32
+    snapshot_steps = stored("steps", "snapshots.npz")   # (K,) int
+    snapshot_maps = stored("maps", "snapshots.npz")     # (K, M, 256, 256) float32
+    snapshot_images = stored("images", "snapshots.npz")     # (M,) int, which test images
+
+    @cached_property
+    def model(self) -> nn.Module:
+        return read_model(self.folder / "model.pt", self.device)
+
+    def score(self, images) -> Scores:
+        """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
+        maps = predict(self.model, as_images(images, self.entry["image_size"]))
+        return Scores(self.model.image_scores(maps), maps)
+
+
+def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:
+    """A whole run, from its folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such run, or it never ended, or a file of it is missing.
+    RuntimeError
+        The run failed; says with what.
+    ValueError
+        Its run.json cannot be read.
+    """
+    folder = Path(os.path.abspath(find_input(path)))
+    entry = read_entry(folder)
+    missing = [name for name in ("model.pt", "maps.npz") if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks {' and '.join(missing)}; copy the whole folder, or run it --again")
+    return LoadedRun(folder, entry, device)

@@ -5,13 +5,12 @@ import difflib
 import json
 import re
 
-import torch
-
 from adlib import ROOT
-from adlib.networks.teacher import BACKBONES
-from adlib.recipes import IMAGE_SIZE
+from adlib.networks import BACKBONES
 
 NOTEBOOKS = ROOT / "notebooks"
+# smoke: seconds, for tests. demo: at most a minute on two CPU cores. paper: the paper's schedule, for a GPU.
+IMAGE_SIZE = {"smoke": 64, "demo": 128, "paper": 256}
 CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16")}
 # A parameter that is "auto" by default, and the type of a given value; all others hold strings.
 INSTEAD_OF_AUTO = {"image_size": int, "steps": int, "lr": float, "level_weights": list}
@@ -114,8 +113,11 @@ def wrong_value(name: str, value: object) -> list[str]:
         return [f"image_size={value} must be a multiple of 32, for example 128 or 256"]
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
         return [f"device={value!r} is unknown; choose one of auto, cpu, cuda, cuda:1, mps"]
-    if name == "device" and value.startswith("cuda") and int(value[5:] or 0) >= torch.cuda.device_count():
-        return [f"device={value!r}, but PyTorch sees {torch.cuda.device_count()} CUDA devices here; use device='auto'"]
+    if name == "device" and value.startswith("cuda"):
+        import torch  # takes seconds, and only this needs it
+
+        if int(value[5:] or 0) >= (count := torch.cuda.device_count()):
+            return [f"device={value!r}, but PyTorch sees {count} CUDA devices here; use device='auto'"]
     return []
 
 

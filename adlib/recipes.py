@@ -4,10 +4,8 @@ import torch
 from torch import nn
 
 from adlib.networks.stfpm import STFPM
+from adlib.parameters import IMAGE_SIZE
 from adlib.training import Stage
-
-# smoke: seconds, for tests. demo: at most a minute on two CPU cores. paper: the paper's schedule, for a GPU.
-IMAGE_SIZE = {"smoke": 64, "demo": 128, "paper": 256}
 
 
 def stfpm(

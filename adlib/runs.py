@@ -1,4 +1,4 @@
-"""Runs: a lesson executed headless with papermill, whole or as a ledger run; and a run on one's own photographs."""
+"""Runs: a lesson executed headless with papermill, whole or as a ledger run. Imports neither torch nor papermill."""
 
 import io
 import json
@@ -9,15 +9,11 @@ import time
 import traceback
 from pathlib import Path
 
-from adlib import find_input, find_output, ledger, recipes
-from adlib.data import folder_category
-from adlib.files import explained, write_json
-from adlib.networks.stfpm import STFPM
-from adlib.networks.teacher import Teacher
+from adlib import files, find_output
+from adlib.files import write_json
 from adlib.parameters import NOTEBOOKS, check_parameters, complete, lesson_parameters, read_lesson
-from adlib.training import fit, predict
 
-__all__ = ["NOTEBOOKS", "check_parameters", "lesson_parameters", "printed_by", "run", "run_lesson", "try_photographs"]
+__all__ = ["NOTEBOOKS", "check_parameters", "lesson_parameters", "printed_by", "run", "run_lesson"]
 
 LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm"}
 UNDER_WAY = "notebook.part.ipynb"
@@ -84,14 +80,14 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
     given = given | ({} if out_dir is None else {"out_dir": str(out_dir)})
     given |= {"method": method} if "method" in lesson_parameters(lesson) else {}
     parameters = complete(lesson, given)
-    folder = ledger.run_folder(method, parameters)
-    lock = ledger.lock_folder(folder)
+    folder = files.run_folder(method, parameters)
+    lock = files.lock_folder(folder)
     try:
         if (folder / "run.json").exists() and not again:
             print(f"already there: {folder} (--again runs it anew)", flush=True)
             return folder
-        with explained(folder):
-            ledger.clear(folder, "notebook.ipynb", *["checkpoint.pt"][:again])
+        with files.explained(folder):
+            files.clear(folder, "notebook.ipynb", *["checkpoint.pt"][:again])
         execute_run(method, lesson, given, parameters, folder)
     finally:
         lock.release(force=True)
@@ -102,21 +98,21 @@ def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder:
     """Execute into a locked folder; what the kernel wrote becomes a run only once the notebook is stored too."""
     start = time.perf_counter()
     print(f"running {method} on {parameters['category']}, seed {parameters['seed']} ...", flush=True)
-    os.environ[ledger.HELD] = str(folder)       # the kernel inherits it
+    os.environ[files.HELD] = str(folder)       # the kernel inherits it
     try:
         write_json(folder / UNDER_WAY, only_run_cells(lesson))
         execute(folder / UNDER_WAY, folder / UNDER_WAY, given)
-        if not (folder / ledger.PENDING).exists():
+        if not (folder / files.PENDING).exists():
             raise RuntimeError("no run cell called ledger.finish")
         os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
-        os.replace(folder / ledger.PENDING, folder / "run.json")
+        os.replace(folder / files.PENDING, folder / "run.json")
     except Exception as error:
         found = explain(error, lesson)
         kept = keep_failure(method, parameters, folder, found)
         where = f"cell {found['cell']} of {lesson}" if found["cell"] else lesson
         raise RuntimeError(f"{where} failed with {found['name']}: {found['message']}\n{kept}") from error
     finally:
-        del os.environ[ledger.HELD]
+        del os.environ[files.HELD]
     print(f"whole after {time.perf_counter() - start:.0f} s: {folder}", flush=True)
 
 
@@ -145,7 +141,7 @@ def keep_failure(method: str, parameters: dict, folder: Path, found: dict) -> st
     except (OSError, ValueError):
         (folder / UNDER_WAY).unlink(missing_ok=True)
     try:
-        ledger.fail(folder, method, parameters, found)
+        files.fail(folder, method, parameters, found)
     except OSError as error:
         return f"failed.json could not be written either ({error}); free space or choose another --out-dir"
     return f"traceback and notebook: {folder}"
@@ -169,63 +165,3 @@ def printed_by(notebook: Path, tag: str) -> str:
 
     cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if tag in cell.metadata.get("tags", [])]
     return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
-
-
-def try_photographs(good: str | Path, new: str | Path | None = None, *, out_dir: str | Path = "runs",
-                    image_size: str | int = "auto", budget: str = "demo") -> Path:
-    """Train STFPM on a folder of good photographs and write a run with `sheet.html`; the path of the run's folder.
-
-    Without a folder of new ones, the good ones that were held back are shown.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        Photographs that are missing, too few or unreadable; see `data.folder_category`.
-    """
-    good, new = find_input(good).resolve(), new and find_input(new).resolve()
-    own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
-           "out_dir": str(out_dir)}
-    parameters = complete("01_stfpm", own) | {"good": str(good), "new": str(new or "")}
-    size = recipes.IMAGE_SIZE[budget] if image_size == "auto" else image_size
-    data = folder_category(good, new, image_size=size)
-    run = ledger.start("stfpm", parameters)
-    model = STFPM(Teacher(), levels=tuple(parameters["levels"]), fuse_at=parameters["fuse_at"])
-    with run.timed("train"):
-        history = fit(model, data, recipes.stfpm(model, budget=budget))
-    with run.timed("predict"):
-        maps, validation_maps = predict(model, data.test), predict(model, data.validation)
-    ledger.finish(run, model, data, maps=maps, validation_maps=validation_maps, report={}, history=history)
-    return run.folder
-
-
-def show_photographs(folder: Path, *, most: int = 10) -> None:
-    """Write the sheet of a run on photographs into its folder; print the highest scores and what to do next."""
-    from adlib.plots.sheet import write_sheet
-
-    found = ledger.load_run(folder)
-    threshold, new = found.entry["thresholds"]["image"], found.entry["parameters"]["new"]
-    words = explain_threshold(threshold, len(found.validation_scores), bool(new))
-    paths = [find_input(path) for path in found.paths]
-    with explained(folder):
-        sheet = write_sheet(folder / "sheet.html", f"Photographs in {new or found.entry['parameters']['good']}", words,
-                            paths=paths, maps=found.maps, scores=found.scores, threshold=threshold,
-                            validation_maps=found.validation_maps)
-    print(f"\n{'score':>10}           photograph")
-    for i in (-found.scores).argsort(kind="stable")[:most]:
-        verdict = "flagged" if found.scores[i] >= threshold else "passed "
-        print(f"{found.scores[i]:>10.4g}  {verdict}  {paths[i].name}")
-    print(f"\n{words}\n\nsheet: {sheet}\nrun:   {folder}\nTo score others with it:\n"
-          f"    from adlib.ledger import load_run\n"
-          f"    print(load_run({str(folder)!r}).score(['photograph.jpg']).scores)", flush=True)
-
-
-def explain_threshold(threshold: float, n: int, new: bool) -> str:
-    """How the threshold was chosen, and how far it can be trusted."""
-    words = (f"The threshold, {threshold:.4g}, is the 95 % quantile of the scores of {n} good photographs that were "
-             f"held back: the network did not learn from them, they only chose the step whose weights are kept. "
-             f"Expect about one good photograph in {min(20, n + 1)} to be flagged")
-    words += f"; {n} are few, so this is rough, and more good photographs make it better." if n < 20 else "."
-    if not new:
-        words += (" The photographs shown are the held-back ones themselves, so the highest is flagged by "
-                  "construction: the sheet shows what normal scores look like.")
-    return words

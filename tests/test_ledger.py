@@ -11,7 +11,7 @@ import torch
 from conftest import make_category
 from PIL import Image
 
-from adlib import ledger, metrics, recipes
+from adlib import files, ledger, metrics, recipes
 from adlib.data import load_category
 from adlib.ledger import load_run, read_runs, write_extract
 from adlib.networks.nearest import NearestPatch
@@ -143,16 +143,16 @@ def test_other_teacher_weights_are_noticed(tmp_path):
 
 def test_the_folder_is_the_identity(tmp_path):
     given = parameters(tmp_path)
-    folder = ledger.run_folder("stfpm", given)
+    folder = files.run_folder("stfpm", given)
     counted = {"method": "stfpm"} | {k: v for k, v in given.items() if k not in ("data_root", "out_dir", "device")}
     digits = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:6]
     assert folder == tmp_path / "runs/stfpm/set/bolt" / f"smoke-s0-{digits}"
     elsewhere = given | {"data_root": "/elsewhere/set/", "device": "cuda"}
-    assert ledger.run_folder("stfpm", elsewhere) == folder
+    assert files.run_folder("stfpm", elsewhere) == folder
     for change in ({"lr": 0.1}, {"levels": [1]}, {"precision": "bf16"}, {"weights": "random"}):
-        assert ledger.run_folder("stfpm", given | change).name != folder.name
+        assert files.run_folder("stfpm", given | change).name != folder.name
     with pytest.raises(ValueError, match="must be the name of one folder"):
-        ledger.run_folder("stfpm", given | {"category": "../../x"})
+        files.run_folder("stfpm", given | {"category": "../../x"})
 
 
 def test_undefined_numbers_are_null(tmp_path):
@@ -179,7 +179,7 @@ def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
     (lambda f: (f / "run.json").write_text('{"method": "nea'), ValueError, "torn.*--again"),
     (lambda f: (f / "run.json").write_text("{}"), ValueError, "no entry, it lacks method"),
     (lambda f: (f / "model.pt").unlink(), FileNotFoundError, "lacks model.pt; copy the whole"),
-    (lambda f: ledger.fail(f, "nearest", json.loads((f / "run.json").read_text())["parameters"],
+    (lambda f: files.fail(f, "nearest", json.loads((f / "run.json").read_text())["parameters"],
                            {"name": "KeyError", "message": "'x'", "traceback": "", "cell": "load"}),
      RuntimeError, "failed in cell load with KeyError: 'x'"),
 ])
@@ -193,7 +193,7 @@ def test_a_run_that_is_not_whole_is_not_loaded(tmp_path, spoil, error, message):
 
 def test_a_failure_has_the_fields_of_an_entry(tmp_path):
     folder = tmp_path
-    ledger.fail(folder, "stfpm", parameters(tmp_path), {"name": "E", "message": "m", "traceback": "t", "cell": None})
+    files.fail(folder, "stfpm", parameters(tmp_path), {"name": "E", "message": "m", "traceback": "t", "cell": None})
     assert list(json.loads((folder / "failed.json").read_text())) == [*FIELDS, "error"]
 
 
@@ -216,7 +216,7 @@ except OSError as error:
 def test_a_full_disk_leaves_nothing_torn(tmp_path):
     """A limit on the size of files: the model fits, the maps do not."""
     found = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
-    folder = ledger.run_folder("nearest", parameters(tmp_path))
+    folder = files.run_folder("nearest", parameters(tmp_path))
     assert f"cannot be written to {folder}" in found.stdout
     assert "free space or choose another --out-dir" in found.stdout
     assert not (folder / "run.json").exists()
@@ -246,7 +246,7 @@ def test_two_runs_at_once_are_kept_apart(tmp_path):
     try:
         assert "run folder" in other.stdout.readline()
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(RuntimeError, match=f"another run is at work in {ledger.run_folder('stfpm', given)}; wait"):
+        with pytest.raises(RuntimeError, match=f"another run is at work in {files.run_folder('stfpm', given)}; wait"):
             ledger.start("stfpm", given)
         ledger.start("stfpm", given | {"seed": 1})
     finally:
@@ -267,7 +267,7 @@ def test_many_runs_are_read_and_extracted(tmp_path):
         folder = first.with_name(f"smoke-s{seed}-abcdef")
         folder.mkdir()
         metric = entry["metrics"] | {"pro": 0.1234567, "iap": None}
-        ledger.write_json(folder / "run.json", entry | {"seed": seed, "metrics": metric})
+        files.write_json(folder / "run.json", entry | {"seed": seed, "metrics": metric})
     torn = first.with_name("smoke-s3-ffffff")
     torn.mkdir()
     (torn / "run.json").write_text("{")
@@ -289,9 +289,9 @@ def test_an_empty_ledger_is_empty(tmp_path):
 
 
 def test_below_the_runner_the_entry_waits_for_the_notebook(tmp_path, monkeypatch):
-    folder = ledger.run_folder("nearest", parameters(tmp_path))
+    folder = files.run_folder("nearest", parameters(tmp_path))
     folder.mkdir(parents=True)
-    monkeypatch.setenv(ledger.HELD, str(folder))
+    monkeypatch.setenv(files.HELD, str(folder))
     leave(tmp_path)
-    assert (folder / ledger.PENDING).exists()
+    assert (folder / files.PENDING).exists()
     assert not (folder / "run.json").exists()

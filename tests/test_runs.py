@@ -10,7 +10,7 @@ import papermill
 import pytest
 from conftest import make_category
 
-from adlib import __main__, ledger, parameters, runs
+from adlib import __main__, files, parameters, runs
 from adlib.ledger import load_run
 
 LESSON = "00_data_and_metrics"
@@ -128,9 +128,11 @@ def test_the_command_line_names_the_error_and_fails(tmp_path):
 
 
 def test_import_is_light():
-    heavy = "import sys, adlib.data, adlib.runs; print([m for m in ('papermill', 'matplotlib') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    for modules, heavy in [("adlib.__main__", ["torch", "papermill", "matplotlib", "nbformat", "numpy"]),
+                           ("adlib.ledger, adlib.recipes", ["papermill", "matplotlib", "timm"])]:
+        code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert found.stdout.strip() == "[]"
 
 
 # Ledger runs of a toy lesson, which imports nothing that is slow -----------------------------------------------------
@@ -170,10 +172,10 @@ def sources(folder: Path) -> str:
 def test_a_run_leaves_its_notebook_and_is_not_repeated(toy, tmp_path, capsys):
     run = toy(FINISH)
     folder = run(x=2)
-    assert folder == ledger.run_folder("toy", runs.complete("toy", {"x": 2, "out_dir": str(tmp_path / "runs")}))
+    assert folder == files.run_folder("toy", runs.complete("toy", {"x": 2, "out_dir": str(tmp_path / "runs")}))
     assert {p.name for p in folder.iterdir()} == {"run.json", "notebook.ipynb"}
     assert "    trained with 2\n" in capsys.readouterr().out
-    assert ledger.HELD not in os.environ
+    assert files.HELD not in os.environ
     before = (folder / "run.json").stat().st_mtime_ns
     assert run(x=2.0) == folder
     assert "already there" in capsys.readouterr().out
@@ -266,8 +268,8 @@ def test_a_full_disk_tears_no_notebook(toy, tmp_path):
 
 def test_a_folder_at_work_is_left_alone(toy, tmp_path):
     run = toy(FINISH)
-    folder = ledger.run_folder("toy", runs.complete("toy", {"out_dir": str(tmp_path / "runs")}))
-    hold = (f"import pathlib; from adlib import ledger; lock = ledger.lock_folder(pathlib.Path({str(folder)!r})); "
+    folder = files.run_folder("toy", runs.complete("toy", {"out_dir": str(tmp_path / "runs")}))
+    hold = (f"import pathlib; from adlib import files; lock = files.lock_folder(pathlib.Path({str(folder)!r})); "
             f"print('held', flush=True); input()")
     other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -321,7 +323,7 @@ def test_without_the_runner_the_lesson_leaves_a_run_too(tmp_path, monkeypatch):
     notebook = nbformat.from_dict(runs.only_run_cells(LESSON))
     papermill.execute_notebook(notebook, tmp_path / "out.ipynb", parameters=given, progress_bar=False,
                                shutdown_kernel="immediate")
-    folder = ledger.run_folder("nearest", runs.complete(LESSON, given))
+    folder = files.run_folder("nearest", runs.complete(LESSON, given))
     assert {p.name for p in folder.iterdir()} == {"run.json", "model.pt", "maps.npz"}
     assert load_run(folder).entry["parameters"] == runs.complete(LESSON, given)
 
@@ -346,7 +348,3 @@ def test_wrong_arguments_stop_at_once(more, message, tmp_path, capsys):
     assert command("stfpm", tmp_path, *more) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
-
-
-def test_the_command_line_knows_every_method():
-    assert set(__main__.METHODS) == set(runs.LESSON_OF)

@@ -11,7 +11,7 @@ from PIL import Image
 from adlib import __main__
 from adlib.data import folder_category
 from adlib.ledger import load_run, read_runs
-from adlib.runs import explain_threshold
+from adlib.photographs import explain_threshold
 
 
 def photograph(folder, count, *, bad=()):

@@ -7,16 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from adlib import find_input
+from adlib.networks import BACKBONES
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Backbone -> timm architecture. The resnets mean torchvision's V1 weights, those of the papers: a bare timm name
-# would be another training of the same network.
-BACKBONES = {
-    "efficientnet_lite0": "tf_efficientnet_lite0",
-    "resnet18": "resnet18.tv_in1k",
-    "resnet50": "resnet50.tv_in1k",
-    "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
-}
 URLS = {name: f"https://download.pytorch.org/models/{file}" for name, file in [
     ("resnet18", "resnet18-f37072fd.pth"),
     ("resnet50", "resnet50-0676ba61.pth"),
