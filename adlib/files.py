@@ -20,7 +20,7 @@ from adlib.parameters import IMAGE_SIZE
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
-            "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more"}
+            "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None}
 PLACES = ("data_root", "out_dir", "device")     # parameters that say where, not what: no part of a run's identity
 SECONDS = ("train", "predict", "evaluate")
 PACKAGES = ("adlib", "torch", "torchvision", "timm", "numpy", "scipy", "pillow")
@@ -78,7 +78,7 @@ def new_entry(method: str, parameters: dict) -> dict:
         **{name: parameters[name] for name in ("device", "precision")},
         **dict.fromkeys(("threads", "n_train", "n_validation", "n_test", "n_anomalous")),
         "metrics": dict.fromkeys(METRICS),
-        "protocol": PROTOCOL | {"texture_source": parameters.get("texture_source")},
+        "protocol": PROTOCOL,
         "thresholds": dict.fromkeys(("image", "pixel")), "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
         "parameters": parameters, "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
     }

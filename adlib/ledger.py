@@ -24,6 +24,7 @@ from adlib.files import (
     HELD,
     METRICS,
     PENDING,
+    PROTOCOL,
     SECONDS,
     clear,
     explained,
@@ -36,13 +37,15 @@ from adlib.files import (
     write_json,
 )
 from adlib.metrics import image_threshold, pixel_threshold
+from adlib.networks.destseg import DeSTSeg
+from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.training import History, digest, peak_memory_mb, pick_device, pick_precision, predict
+from adlib.training import History, digest, peak_memory_mb, pick_device, predict
 
 __all__ = ["finish", "load_run", "read_runs", "start", "write_extract"]
-NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM)}
+NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM, DeSTSeg, ReverseDistillation, MaskedRD)}
 
 
 @dataclass
@@ -54,6 +57,7 @@ class Run:
     folder: Path
     lock: filelock.BaseFileLock | None                  # None where the runner holds it
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SECONDS, 0.0))
+    protocol: dict[str, str] = field(default_factory=dict)      # what a method adds to the entry's
 
     @property
     def checkpoint(self) -> Path:
@@ -116,7 +120,7 @@ def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validati
     scores, validation_scores = model.image_scores(maps), model.image_scores(validation_maps)
     thresholds = {"image": image_threshold(validation_scores), "pixel": pixel_threshold(validation_maps)}
     entry = new_entry(run.method, run.parameters) | describe_run(run, model, data, history) | {
-        "n_anomalous": int(data.labels.sum()) if report else None,
+        "protocol": PROTOCOL | run.protocol, "n_anomalous": int(data.labels.sum()) if report else None,
         "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS}, "thresholds": thresholds}
     with explained(run.folder):
         clear(run.folder, "snapshots.npz", *["notebook.ipynb"][: run.lock is not None])
@@ -140,8 +144,7 @@ def describe_run(run: Run, model: nn.Module, data: Category, history: History | 
     """The fields that only an ended run knows, besides the numbers."""
     device, size, seconds, precision = model.teacher.mean.device, data.train.shape[-1], dict(run.seconds), "float32"
     if history:
-        trained = [module for module in model.children() if module is not model.teacher]
-        precision = pick_precision(run.parameters["precision"], trained, device, size)
+        precision = "+".join(dict.fromkeys(history.precision.values()))     # of the stages, where they differ
         seconds["train"] = max(seconds["train"], history.seconds)       # that counts a killed run's first part too
     return {
         "image_size": size, "device": str(device), "precision": precision,

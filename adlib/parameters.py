@@ -11,9 +11,13 @@ from adlib.networks import BACKBONES
 NOTEBOOKS = ROOT / "notebooks"
 # smoke: seconds, for tests. demo: at most a minute on two CPU cores. paper: the paper's schedule, for a GPU.
 IMAGE_SIZE = {"smoke": 64, "demo": 128, "paper": 256}
-CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16")}
+CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16"),
+           "rotation": ("auto", "none", "slight", "full"), "segmentation_input": ("product", "concat", "distance"),
+           "cosine": ("auto", "pixel", "flat"), "test_mask": ("none", "mean"), "method": ("rd4ad", "masked_rd")}
 # A parameter that is "auto" by default, and the type of a given value; all others hold strings.
-INSTEAD_OF_AUTO = {"image_size": int, "steps": int, "lr": float, "level_weights": list}
+INSTEAD_OF_AUTO = {"image_size": int, "lr": float, "level_weights": list, "opacity": list,
+                   **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch"), int),
+                   **dict.fromkeys(("width", "student_width"), int)}
 
 
 def check_parameters(lesson: str, namespace: dict) -> dict:

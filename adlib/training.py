@@ -53,6 +53,7 @@ class History:
     ends: dict[str, int] = field(default_factory=dict)                      # last step of each stage
     kept: dict[str, int] = field(default_factory=dict)                      # step whose weights each stage kept
     snapshots: dict[int, Tensor] = field(default_factory=dict)              # step -> (M, 256, 256) maps
+    precision: dict[str, str] = field(default_factory=dict)                 # of each stage: "float32" or "bf16"
     seconds: float = 0.0                                                    # over all interruptions
 
 
@@ -252,6 +253,7 @@ def end_stage(run: Run) -> None:
     """Load the weights of the lowest validation loss, where the stage has one, and move on."""
     name, last = run.now.name, len(run.history.losses)
     run.history.ends[name] = run.history.kept[name] = last
+    run.history.precision[name] = run.precisions[run.stage]
     if run.best:
         nn.ModuleList(run.now.modules).load_state_dict(run.best["weights"])
         run.history.kept[name] = run.best["step"]

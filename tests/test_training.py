@@ -13,6 +13,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adlib import recipes
+from adlib.networks.destseg import DeSTSeg
+from adlib.networks.masked_rd import MaskedRD
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.training import Stage, count_steps, draw_order, fit, pick_precision, predict
@@ -62,7 +64,7 @@ def stages(model: Tiny, *, lr: float = 0.1, **options) -> list[Stage]:
             features = model.student(batch.images + noise)
         return model.head(features).square().mean()
 
-    student = Stage("student", [model.student], recipes.sgd(model.student, lr=lr),
+    student = Stage("student", [model.student], recipes.sgd(model.student.parameters(), lr=lr),
                     lambda batch, step, generator: model.loss(batch.images, batch.features),
                     **{"steps": 8, "batch": 4, "validate_every": 3, "teacher": teacher,
                        "validate": lambda batch: model.loss(batch.images, batch.features)} | options)
@@ -184,7 +186,7 @@ def test_few_images_are_enough(n):
         sizes.append(len(batch.images))
         return model(batch.images).square().mean()
 
-    stage = Stage("tiny", [model], recipes.sgd(model, lr=0.1), loss, steps=3, batch=1)
+    stage = Stage("tiny", [model], recipes.sgd(model.parameters(), lr=0.1), loss, steps=3, batch=1)
     fit(model, textures(n, held=1, size=32), [stage], say=silent, device="cpu")
     assert sizes == [2, 2, 2]
 
@@ -384,10 +386,24 @@ def stfpm_run(checkpoint=None):
     return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, say=silent, device="cpu")
 
 
+def destseg_run(checkpoint=None):
+    model = DeSTSeg(Teacher(weights="random", seed=1), student_width=8, width=8, seed=0)
+    plan = recipes.destseg(model, textures().train, budget="smoke", student_steps=4, segmentation_steps=5)
+    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, say=silent, device="cpu")
+
+
+def masked_rd_run(checkpoint=None):
+    model = MaskedRD(Teacher(weights="random", seed=1), seed=0)
+    plan = recipes.masked_rd(model, budget="smoke", steps=6, batch=4, validate_every=2)
+    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, say=silent, device="cpu")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")
 @pytest.mark.parametrize(("make", "moments"), [
     ("tiny_run", ["step", "write", "validation", "saved", "rename", "end", "step", "write", "saved", "rename"]),
     ("stfpm_run", ["step"]),
+    ("destseg_run", ["step", "end", "step"]),       # the third life begins in the second stage
+    ("masked_rd_run", ["step"]),
 ])
 def test_killed_at_any_moment_it_ends_bitwise_the_same(make, moments, tmp_path):
     script, path = LIVES.format(tests=os.path.dirname(__file__), make=make), tmp_path / "killed"

@@ -17,6 +17,19 @@ def upsample(maps: Tensor, size: int = MAP_SIZE) -> Tensor:
     return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
 
 
+def smooth(maps: Tensor, sigma: float) -> Tensor:
+    """Gaussian smoothing of (B, S, S) maps, as scipy's default: cut at 4 sigma, mirrored edges (d c b a | a b c d)."""
+    if sigma == 0:
+        return maps
+    size = maps.shape[-1]
+    i = torch.arange(size, device=maps.device)
+    distance = torch.stack([i, -1 - i, 2 * size - 1 - i])[:, None] - i[:, None]     # (3, S, S): to i and its mirrors
+    weights = torch.exp(-0.5 * (distance / sigma) ** 2) * (distance.abs() <= int(4 * sigma + 0.5))
+    matrix = weights.sum(dim=0)
+    matrix = matrix / matrix.sum(dim=1, keepdim=True)
+    return matrix @ maps.float() @ matrix.mT
+
+
 class Residual(nn.Module):
     """Residual block (He et al., CVPR 2016), as encoders and decoders use it: main path plus shortcut, then ReLU.
 
@@ -56,6 +69,10 @@ def conv(c_in: int, c_out: int, kernel: int, resize: str = "same") -> nn.Module:
     return nn.Conv2d(c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 
+def conv_norm_relu(c_in: int, c_out: int, kernel: int, resize: str = "same") -> nn.Sequential:
+    return nn.Sequential(conv(c_in, c_out, kernel, resize), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
+
+
 def residual_stage(c_in: int, c_out: int, blocks: int, *, middle: int | None = None, resize: str = "same",
                    last_relu: bool = True) -> nn.Sequential:
     """Blocks in a row; the first changes channels and size, the last may leave out its ReLU."""
@@ -71,3 +88,146 @@ def kaiming(module: nn.Module) -> nn.Module:
         if isinstance(m, nn.Conv2d):
             nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
     return module
+
+
+class SpatialReconstruction(nn.Module):
+    """Spatial reconstruction unit, SRU (SCConv, CVPR 2023): separate what stands out in a map from the rest, and cross.
+
+    Parameters
+    ----------
+    channels : int
+        A multiple of 8.
+    gate : {"soft", "hard"}
+        Whether features below the threshold stay in the first part too, weighted, or only those above it. With "hard"
+        nothing here can learn: no gradient reaches the group norm.
+    """
+
+    def __init__(self, channels: int, *, gate: str = "soft"):
+        super().__init__()
+        if gate not in ("soft", "hard"):
+            raise ValueError(f"gate={gate!r} must be 'soft' or 'hard'")
+        self.gate, self.norm = gate, nn.GroupNorm(4, channels)
+
+    def gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What of (B, C, H, W) features counts as informative (W1) and as redundant (W2): float32 weights in [0, 1]."""
+        share = self.norm.weight / self.norm.weight.sum()
+        r = torch.sigmoid(share.view(-1, 1, 1) * self.norm(x.float()))     # 0.5 +- 0.002 at first: all alike in bf16
+        if self.gate == "hard":
+            return (r >= 0.5).float(), (r < 0.5).float()
+        return torch.where(r > 0.5, 1, r), torch.where(r > 0.5, 0, r)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (a, b), (c, d) = ((x * gate.to(x.dtype)).chunk(2, dim=1) for gate in self.gates(x))
+        return torch.cat([a + d, b + c], dim=1)
+
+
+class ChannelReconstruction(nn.Module):
+    """Channel reconstruction unit, CRU (SCConv, CVPR 2023): a rich half of the channels and a cheap half, weighed.
+
+    The half of the channels that goes through the 3x3 convolution is squeezed and grouped first, the other half is
+    reused; per channel, a softmax over the two results' means says how much each counts. The popular unofficial code
+    takes that softmax over all 2 C means at once, which shrinks the output by about 1 / 2C.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        half, squeezed = channels // 2, channels // 4
+        self.squeeze_up, self.squeeze_low = conv(half, squeezed, 1), conv(half, squeezed, 1)
+        self.group = nn.Conv2d(squeezed, channels, 3, padding=1, groups=2)
+        self.point, self.extend = conv(squeezed, channels, 1), conv(squeezed, channels - squeezed, 1)
+
+    def branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The rich and the cheap features, (B, C, H, W) each."""
+        up, low = x.chunk(2, dim=1)
+        up, low = self.squeeze_up(up), self.squeeze_low(low)
+        return self.group(up) + self.point(up), torch.cat([self.extend(low), low], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rich, cheap = self.branches(x)
+        # A softmax of two is the sigmoid of their difference.
+        beta = (rich.float() - cheap.float()).mean(dim=(2, 3), keepdim=True).sigmoid().to(rich.dtype)
+        return beta * rich + (1 - beta) * cheap
+
+
+class SCConv(nn.Sequential):
+    """Spatial and channel reconstruction convolution (CVPR 2023), in place of a 3x3 one: SRU, then CRU."""
+
+    def __init__(self, channels: int, *, gate: str = "soft"):
+        super().__init__()
+        self.spatial = SpatialReconstruction(channels, gate=gate)
+        self.channel = ChannelReconstruction(channels)
+
+
+class SimAM(nn.Module):
+    """Attention without parameters (ICML 2021): a position counts the more, the further it is from its channel's mean.
+
+    Parameters
+    ----------
+    eps : float
+        lambda, against a variance of zero. Features whose variance is much smaller are all weighted alike.
+    """
+
+    def __init__(self, *, eps: float = 1e-4):
+        super().__init__()
+        self.eps = eps
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Weights of (B, C, H, W) features, float32 in [0.62, 1): sigmoid of the inverse energy (eq. 5)."""
+        square = (x.float() - x.float().mean(dim=(2, 3), keepdim=True)).square()
+        variance = square.sum(dim=(2, 3), keepdim=True) / max(1, x.shape[2:].numel() - 1)
+        return torch.sigmoid(square / (4 * (variance + self.eps)) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x).to(x.dtype)
+
+
+class MaskGenerator(nn.Module):
+    """Restores features behind a mask from what surrounds them (MGD's generation block; FMM of masked RD).
+
+    A 1x1 convolution first: the paper lists an adaptation layer, although here the channels already agree.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.align = nn.Conv2d(channels, channels, 1)
+        self.restore = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True),
+                                     nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Restored features of (B, C, H, W) ones; the mask is (B, 1, H, W), 0 where they are hidden."""
+        x = self.align(x)
+        return self.restore(x if mask is None else x * mask.to(x.dtype))
+
+
+def draw_mask(like: Tensor, ratio: float, *, generator: torch.Generator) -> Tensor:
+    """(B, 1, H, W) mask for (B, C, H, W) features: 0 with probability `ratio`, else 1; one for all channels."""
+    b, _, h, w = like.shape
+    return (torch.rand(b, 1, h, w, generator=generator, device=generator.device) >= ratio).to(like)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling (DeepLabv3, Chen et al., 2017) in DeSTSeg's form: what is around a position.
+
+    Branches of the global mean and of dilated 3x3 convolutions, concatenated and fused by a 3x3 convolution. Unlike
+    DeepLab's there is no plain 1x1 branch.
+
+    Parameters
+    ----------
+    channels : int
+        Into, within and out of the module.
+    dilations : tuple of int
+    """
+
+    def __init__(self, channels: int, *, dilations: tuple[int, ...] = (6, 12, 18)):
+        super().__init__()
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), conv_norm_relu(channels, channels, 1))
+        self.dilated = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, channels, 3, padding=d, dilation=d, bias=False),
+                          nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+            for d in dilations)
+        self.fuse = conv_norm_relu((1 + len(dilations)) * channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Without a memory format of its own, the expanded branch would turn the concatenation away from channels_last.
+        pooled = self.pooled(x).expand(-1, -1, *x.shape[2:]).contiguous(memory_format=torch.channels_last)
+        return self.fuse(torch.cat([pooled, *(branch(x) for branch in self.dilated)], dim=1))

@@ -39,7 +39,7 @@ class Bare:
 
     def __init__(self, category, precision: str, *, loss: bool):
         self.model = make_model().to(memory_format=torch.channels_last).train()
-        self.optimizer, self.precision, self.loss = recipes.sgd(self.model.student, lr=1e-9), precision, loss
+        self.optimizer, self.precision, self.loss = recipes.sgd(self.model.student.parameters(), lr=1e-9), precision, loss
         self.images = category.train.to(memory_format=torch.channels_last).float() / 255
         with self.autocast():
             self.features = self.model.teacher(self.images)
@@ -70,7 +70,7 @@ class Plain:
                 return category.train[i % len(category.train)].float() / 255
 
         self.model, self.loader = make_model().train(), DataLoader(Images(), BATCH, shuffle=True, num_workers=2)
-        self.optimizer = recipes.sgd(self.model.student, lr=0.4)
+        self.optimizer = recipes.sgd(self.model.student.parameters(), lr=0.4)
 
     def steps(self) -> None:
         for images in self.loader:
