@@ -3,6 +3,8 @@
     <root>/<category>/train/good/*                          normal images
     <root>/<category>/test/good/*  test/<defect>/*          normal and anomalous images
     <root>/<category>/ground_truth/<defect>/<stem>_mask.*   masks, optional
+
+In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib.one_class`).
 """
 
 import os
@@ -17,7 +19,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from adlib import find_input
+from adlib import ROOT, find_input
+from adlib.one_class import CLASSES, LIMIT, draw
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 MASK_SIZE = 256
@@ -34,7 +37,8 @@ class Category:
     masks: Tensor | None            # (N, 256, 256) bool, of the test images; None without ground_truth/
     labels: Tensor                  # (N,) bool: anomalous, by the folder's name
     defects: list[str]              # defect type of each test image, "good" where normal
-    paths: list[Path]               # of each test image
+    paths: list[Path]               # of each test image; of a one-class data set its name, no file
+    whole: bool = False             # the whole image is the anomaly, no part of it: scores are means of maps
 
 
 def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:
@@ -45,9 +49,10 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
 
     Parameters
     ----------
-    root : path of the data set
+    root : path of the data set, or "digits" or "cifar10"
+        A folder of such a name is given as a path: "./digits".
     name : str
-        Category, a folder in it.
+        Category, a folder in it; or the class that is normal.
     image_size : int
         S, a multiple of 32.
 
@@ -56,10 +61,11 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     FileNotFoundError
         No such root, category, train/good or test images; it lists what exists.
     ValueError
-        An image or mask that cannot be used, or an image size that the networks cannot take.
+        An image or mask that cannot be used, an unknown class, or an image size that the networks cannot take.
     """
-    if not isinstance(image_size, int) or image_size < 32 or image_size % 32:
-        raise ValueError(f"image_size={image_size!r} must be a multiple of 32, for example 128 or 256")
+    if root in CLASSES:
+        return one_class(root, name, image_size=image_size)
+    check_image_size(image_size)
     folder = find_category(root, name)
     train, test, masks = list_files(folder)
     problems = find_problems(folder, train, test, masks)
@@ -81,6 +87,11 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     )
 
 
+def check_image_size(size: int) -> None:
+    if not isinstance(size, int) or size < 32 or size % 32:
+        raise ValueError(f"image_size={size!r} must be a multiple of 32, for example 128 or 256")
+
+
 def split(n: int) -> tuple[list[int], list[int]]:
     """Which of n training images are learnt from, and which 20 % are held back: the same for every method."""
     from sklearn.model_selection import train_test_split
@@ -90,7 +101,9 @@ def split(n: int) -> tuple[list[int], list[int]]:
 
 
 def list_categories(root: str | Path) -> list[str]:
-    """Names of the categories in a data set: the folders that hold train/ or test/."""
+    """Names of the categories in a data set: the folders that hold train/ or test/, or a one-class set's classes."""
+    if root in CLASSES:
+        return list(CLASSES[root])
     root = find_input(root)
     if not root.is_dir():
         raise FileNotFoundError(f"data_root {root.resolve()} does not exist; data/README.md says where data sets come "
@@ -235,6 +248,10 @@ def shrink_mask(mask: Tensor, size: int = MASK_SIZE) -> Tensor:
 
 def describe(root: str | Path) -> list[str]:
     """Print what an MVTec-layout data set holds and what is missing; return the problems, each with its mend."""
+    if root in CLASSES:
+        print(f"{root}: a one-class data set without masks; any of its classes can be the category, the normal one: "
+              f"{', '.join(CLASSES[root])}")
+        return []
     names, root, problems = list_categories(root), find_input(root), []
     print(f"{root.resolve()}: {len(names)} categories")
     print(f"{'category':<20}{'train':>7}{'normal':>8}{'anomalous':>11}{'masks':>7}  size, defect types")
@@ -258,6 +275,48 @@ def describe(root: str | Path) -> list[str]:
     if not names:
         print("expected <category>/train/good/*.png, test/good/*.png, test/<defect>/*.png, ground_truth/<defect>/")
     return problems
+
+
+# One-class data sets -------------------------------------------------------------------------------------------------
+
+
+def one_class(name: str, category: str, *, image_size: int = 64,
+              limit: tuple[int, int, int] | None = LIMIT) -> Category:
+    """A class of a one-class data set as a category: it is normal, every other class is anomalous, there are no masks.
+
+    Small images are enlarged, and grey ones become colour, as `as_images` does it.
+
+    Parameters
+    ----------
+    name : {"digits", "cifar10"}
+    category : str
+        The normal class: "0" to "9", or "airplane", "cat", ...
+    image_size : int
+        S, a multiple of 32.
+    limit : (int, int, int), optional
+        At most so many training, normal test and anomalous test images; None for the full protocol, which for a class
+        of CIFAR-10 is 5,000, 1,000 and 9,000.
+
+    Raises
+    ------
+    ValueError, OSError
+        See `one_class.draw`.
+    """
+    check_image_size(image_size)
+    drawn = draw(name, category, limit=limit)
+    kept, held = split(len(drawn.train))
+    train = as_images(drawn.train, image_size)
+    return Category(
+        name=category,
+        train=train[kept],
+        validation=train[held],
+        test=as_images(drawn.test, image_size),
+        masks=None,
+        labels=torch.tensor([defect != "good" for defect in drawn.defects]),
+        defects=drawn.defects,
+        paths=[ROOT / "data" / name / "test" / f"{number:04}" for number in drawn.numbers],
+        whole=True,
+    )
 
 
 # One's own photographs -----------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from PIL import Image
 from adlib import ROOT
 from adlib.demo_defects import SIZE, Place, dust, paint, swapped
 from adlib.demo_parts import CHANGES, SAMPLERS, Scene, bare_foil, footprint, render
+from adlib.one_class import CLASSES
 
 BANDS = ("obvious", "clear", "moderate", "faint", "barely visible")
 COUNTS = {"train/good": 60, "test/good": 20}
@@ -78,14 +79,17 @@ def root(seed: int = 0) -> Path:
     return ROOT / "data" / ("demo" if seed == 0 else f"demo-s{seed}")
 
 
-def ensure(data_root: str | Path) -> Path:
+def ensure(data_root: str | Path) -> str | Path:
     """Make the demo set if `data_root` names one that is not there yet.
 
     Returns
     -------
-    Path
-        The set's folder, absolute; any other `data_root` comes back as it was.
+    path
+        The set's folder, absolute; any other `data_root` as it was, and the name of a one-class data set as a str,
+        since Path("digits") would be a folder.
     """
+    if data_root in CLASSES:
+        return data_root
     path = Path(data_root)
     target = path if path.is_absolute() else ROOT / path
     name = re.fullmatch(r"demo(?:-s([1-9]\d*))?", target.name)

@@ -20,7 +20,9 @@ from adlib.parameters import IMAGE_SIZE
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
-            "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None}
+            "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None,
+            "image_score": "the model's"}
+WHOLE = {"image_score": "mean of the map"}      # instead, where the whole image is the anomaly
 PLACES = ("data_root", "out_dir", "device")     # parameters that say where, not what: no part of a run's identity
 SECONDS = ("train", "predict", "evaluate")
 PACKAGES = ("adlib", "torch", "torchvision", "timm", "numpy", "scipy", "pillow")

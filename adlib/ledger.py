@@ -26,6 +26,7 @@ from adlib.files import (
     PENDING,
     PROTOCOL,
     SECONDS,
+    WHOLE,
     clear,
     explained,
     lock_folder,
@@ -42,7 +43,7 @@ from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.training import History, digest, peak_memory_mb, pick_device, predict
+from adlib.training import History, digest, peak_memory_mb, pick_device, predict, score
 
 __all__ = ["finish", "load_run", "read_runs", "start", "write_extract"]
 NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM, DeSTSeg, ReverseDistillation, MaskedRD)}
@@ -106,7 +107,8 @@ def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validati
     maps, validation_maps : (N, 256, 256) float tensor
         Of the test and the validation images.
     report : dict
-        Of `metrics.evaluate`; what is missing or NaN becomes null. Empty where nothing is known of the test images.
+        Of `metrics.evaluate`, with the scores of `training.score`; what is missing or NaN becomes null. Empty where
+        nothing is known of the test images.
     history : History, optional
         Of a method that trains.
     filmed : sequence of int, optional
@@ -117,10 +119,11 @@ def finish(run: Run, model: nn.Module, data: Category, *, maps: Tensor, validati
     OSError
         The files cannot be written: no entry is left then, but the checkpoint is.
     """
-    scores, validation_scores = model.image_scores(maps), model.image_scores(validation_maps)
+    scores, validation_scores = score(model, maps, data), score(model, validation_maps, data)
     thresholds = {"image": image_threshold(validation_scores), "pixel": pixel_threshold(validation_maps)}
     entry = new_entry(run.method, run.parameters) | describe_run(run, model, data, history) | {
-        "protocol": PROTOCOL | run.protocol, "n_anomalous": int(data.labels.sum()) if report else None,
+        "protocol": PROTOCOL | (WHOLE if data.whole else {}) | run.protocol,
+        "n_anomalous": int(data.labels.sum()) if report else None,
         "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS}, "thresholds": thresholds}
     with explained(run.folder):
         clear(run.folder, "snapshots.npz", *["notebook.ipynb"][: run.lock is not None])
@@ -173,9 +176,9 @@ def read_runs(out_dir: str | Path = "runs") -> list[dict]:
 def write_extract(entries: list[dict], path: str | Path) -> Path:
     """The entries as a small table (CSV), sorted: the same runs give the same bytes, whatever their order."""
     identity = ("method", "dataset", "category", "seed", "budget", "backbone", "image_size")
-    header = [*identity, *METRICS, *(f"{name}_seconds" for name in SECONDS), "peak_memory_mb", "run"]
+    header = [*identity, *METRICS, *(f"{name}_seconds" for name in SECONDS), "threads", "peak_memory_mb", "run"]
     rows = [[*(e[name] for name in identity), *(rounded(e["metrics"][name], 6) for name in METRICS),
-             *(rounded(e["seconds"][name], 1) for name in SECONDS), rounded(e["peak_memory_mb"], 0),
+             *(rounded(e["seconds"][name], 1) for name in SECONDS), e["threads"], rounded(e["peak_memory_mb"], 0),
              Path(e["folder"]).name] for e in entries]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *sorted(rows)])
@@ -251,7 +254,7 @@ class LoadedRun:
     scores = stored("scores")                           # (N,) float32
     labels = stored("labels")                           # (N,) bool
     defects = stored("defects")                         # (N,) str, the folders' names
-    paths = stored("paths")                             # (N,) str, for `data.find_input`
+    paths = stored("paths")                             # (N,) str, for `data.find_input`; names only if `whole`
     validation_maps = stored("validation_maps")         # (V, 256, 256) float32
     validation_scores = stored("validation_scores")     # (V,) float32
     snapshot_steps = stored("steps", "snapshots.npz")   # (K,) int
@@ -262,10 +265,15 @@ class LoadedRun:
     def model(self) -> nn.Module:
         return read_model(self.folder / "model.pt", self.device)
 
+    @property
+    def whole(self) -> bool:
+        """Whether scores are means of maps, as in `Category`."""
+        return self.entry["protocol"].get("image_score") == WHOLE["image_score"]
+
     def score(self, images) -> Scores:
         """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
         maps = predict(self.model, as_images(images, self.entry["image_size"]))
-        return Scores(self.model.image_scores(maps), maps)
+        return Scores(score(self.model, maps, self), maps)
 
 
 def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:

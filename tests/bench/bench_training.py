@@ -39,7 +39,8 @@ class Bare:
 
     def __init__(self, category, precision: str, *, loss: bool):
         self.model = make_model().to(memory_format=torch.channels_last).train()
-        self.optimizer, self.precision, self.loss = recipes.sgd(self.model.student.parameters(), lr=1e-9), precision, loss
+        self.optimizer = recipes.sgd(self.model.student.parameters(), lr=1e-9)
+        self.precision, self.loss = precision, loss
         self.images = category.train.to(memory_format=torch.channels_last).float() / 255
         with self.autocast():
             self.features = self.model.teacher(self.images)
