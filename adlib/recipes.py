@@ -107,7 +107,7 @@ def destseg(
     """
     plan = {
         "smoke": {"student_steps": 20, "segmentation_steps": 20, "batch": 4, "lr": 0.4},
-        "demo": {"student_steps": 200, "segmentation_steps": 200, "batch": 16, "lr": 0.4},
+        "demo": {"student_steps": 150, "segmentation_steps": 200, "batch": 16, "lr": 0.4},
         "paper": {"student_steps": 1000, "segmentation_steps": 4000, "batch": 32, "lr": 0.4},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, student_steps=student_steps, segmentation_steps=segmentation_steps, batch=batch, lr=lr)
@@ -222,7 +222,7 @@ def masked_rd(
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.001, "validate_every": 10},
-        "demo": {"steps": 300, "batch": 8, "lr": 0.001, "validate_every": 20},
+        "demo": {"steps": 600, "batch": 8, "lr": 0.005, "validate_every": 20},
         "paper": {"epochs": 200, "batch": 16, "lr": 0.001},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every)
