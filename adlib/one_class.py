@@ -6,7 +6,6 @@
 Nothing is hidden in a part of such an image: the whole image is the anomaly. `data.one_class` makes a category of it.
 """
 
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,9 +125,7 @@ def open_cifar10(folder: Path, *, download: bool = False) -> list:
     """torchvision's data sets of the training and the test part; they check the files' sums."""
     from torchvision.datasets import CIFAR10
 
-    with warnings.catch_warnings():     # the files were pickled long ago, with a dtype that NumPy 2.4 deprecates
-        warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
-        return [CIFAR10(folder, train=train, download=download) for train in (True, False)]
+    return [CIFAR10(folder, train=train, download=download) for train in (True, False)]
 
 
 def fetch_cifar10(folder: Path) -> list:

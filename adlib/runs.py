@@ -15,7 +15,8 @@ from adlib.parameters import NOTEBOOKS, check_parameters, complete, lesson_param
 
 __all__ = ["NOTEBOOKS", "check_parameters", "lesson_parameters", "printed_by", "run", "run_lesson"]
 
-LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm"}
+LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "02_destseg",
+             **dict.fromkeys(("rd4ad", "masked_rd"), "03_masked_reverse_distillation")}
 UNDER_WAY = "notebook.part.ipynb"
 
 
