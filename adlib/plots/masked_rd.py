@@ -31,7 +31,7 @@ def architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: l
     top = 44 if masked else 31
     ax.set(xlim=(-1, 101), ylim=(-1, top + 14))
     ax.set_axis_off()
-    side, right = 4 * t[0].shape[-1], 81
+    side, right, distance = 4 * t[0].shape[-1], 81, 29.5 if masked else 15.5
     box(ax, 0, top, 12, 9, f"image\n3 x {side} x {side}", "0.93")
     for k, x in enumerate((19, 38, 57)):
         box(ax, x, top, 14, 9, f"teacher, level {k + 1}\n{shape(t[k])}", teacher)
@@ -44,7 +44,6 @@ def architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: l
         if masked:
             box(ax, x, 15, 14, 9, "mask $M$, then\ngenerator", part)
             arrow(ax, x + 7, 9, x + 7, 15)
-        distance = 29.5 if masked else 15.5
         box(ax, x, distance, 14, 9, f"1 - cos\n{t[k].shape[2]} x {t[k].shape[3]}", "#fce5cd")
         arrow(ax, x + 7, top, x + 7, distance + 9)
         arrow(ax, x + 7, distance - (5.5 if masked else 6.5), x + 7, distance)
@@ -59,7 +58,9 @@ def architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: l
     arrow(ax, right + 9, below, right + 9, 9)
     box(ax, right, 0, 18, 9, f"embedding\n{shape(embedding)}", "#fff2cc")
     box(ax, 0, distance, 12, 9, "sum, blur\nmap 256 x 256", "0.93")
-    arrow(ax, 19 * min(levels), distance + 4.5, 12, distance + 4.5)
+    compared = [19 * k for k in levels]
+    for x, left in zip(compared, [12, *(x + 14 for x in compared)], strict=False):
+        arrow(ax, x, distance + 4.5, left, distance + 4.5)
     return figure
 
 
@@ -78,11 +79,11 @@ def grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: tupl
     label : str
         Of the colour bar, with the unit.
     limits : (float, float), optional
-        Of the colours; by default from 0 to the largest value.
+        Of the colours; by default from the smallest to the largest value of all columns.
     names : list of str, optional
         Of the images.
     """
-    low, high = limits or (0, max(float(m.max()) for m in columns.values()))
+    low, high = limits or (min(float(m.min()) for m in columns.values()), max(float(m.max()) for m in columns.values()))
     figure, axes = new_figure(len(images), 1 + len(columns), width=1.7, height=1.75)
     for n, row in enumerate(axes):
         picture(row[0], images[n].cpu(), title=names[n] if names else "")
