@@ -5,7 +5,7 @@ import sys
 
 from adlib import parameters, runs  # light; what imports torch is imported by the command that needs it
 
-TOUR = ("00_data_and_metrics", "01_stfpm")      # the lessons that `demo` executes
+TOUR = tuple(dict.fromkeys(runs.LESSON_OF.values()))      # the lessons that `demo` executes, in reading order
 
 def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)

@@ -174,7 +174,6 @@ def test_scores_are_the_largest_value_or_the_mean(rd):
     maps = torch.zeros(2, 256, 256)
     maps[1, 3, 4] = 0.7
     assert rd.image_scores(maps).tolist() == pytest.approx([0, 0.7])
-    assert rd.image_scores(maps, reduce="mean").tolist() == pytest.approx([0, 0.7 / 256**2])
 
 
 @pytest.mark.parametrize(("method", "options"), [
@@ -315,8 +314,3 @@ def test_wrong_arguments_are_refused(method, options, message):
 def test_a_teacher_of_other_levels_is_refused():
     with pytest.raises(ValueError, match=r"levels are \(2, 3\), must be"):
         ReverseDistillation(Teacher(levels=(2, 3), weights="random"))
-
-
-def test_an_unknown_reduction_is_refused(rd):
-    with pytest.raises(ValueError, match="reduce='sum' must be"):
-        rd.image_scores(torch.zeros(1, 256, 256), reduce="sum")

@@ -117,11 +117,9 @@ class ReverseDistillation(nn.Module):
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
         return self.fuse(self.level_maps(images))
 
-    def image_scores(self, maps: Tensor, *, reduce: str = "max") -> Tensor:
-        """(N,) scores: the largest value of each map, or its mean, where the whole image is the anomaly."""
-        if reduce not in ("max", "mean"):
-            raise ValueError(f"reduce={reduce!r} must be 'max' or 'mean'")
-        return maps.flatten(1).amax(dim=1) if reduce == "max" else maps.flatten(1).mean(dim=1)
+    def image_scores(self, maps: Tensor) -> Tensor:
+        """(N,) scores: the largest value of each map."""
+        return maps.flatten(1).amax(dim=1)
 
 
 class MaskedRD(ReverseDistillation):

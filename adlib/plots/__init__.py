@@ -17,13 +17,15 @@ OUTLINE = "#00e5ff"         # ground truth over an image or a map: cyan is on ne
 CMAP = "magma"
 STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.edgecolor": "0.15",
          "text.color": "0.15", "axes.labelcolor": "0.15", "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10,
-         "legend.frameon": False, "lines.solid_capstyle": "round"}
+         "lines.solid_capstyle": "round"}
 
 
 def show(figure: Figure, caption: str, *, alt: str | None = None) -> None:
     """Display a figure with its caption below, and a text for those who cannot see it (by default the caption)."""
     from IPython.display import Image, Markdown, display
 
+    for legend in filter(None, (ax.get_legend() for ax in figure.axes)):
+        legend.set_frame_on(False)      # a style ends with the figure's making, legends come later
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110, bbox_inches="tight")
     display(Image(data=png.getvalue(), alt=alt or caption), Markdown(f"*{caption}*"))
