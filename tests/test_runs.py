@@ -296,7 +296,12 @@ def command(method: str, root: Path, *more: str) -> int:
                           "--out-dir", str(root / "runs"), *more])
 
 
-@pytest.mark.parametrize(("method", "more"), [("nearest", ()), ("stfpm", ("-p", "steps=3", "-p", "levels=[1, 2]"))])
+SHORT = ("-p", "steps=3", "-p", "levels=[1, 2]")
+STAGES = ("-p", "student_steps=2", "-p", "segmentation_steps=2", "-p", "width=8", "-p", "student_width=8")
+
+
+@pytest.mark.parametrize(("method", "more"), [("nearest", ()), ("stfpm", SHORT), ("destseg", STAGES), ("rd4ad", SHORT),
+                                              ("masked_rd", (*SHORT, "-p", "simam=False", "-p", "mask_ratio=0"))])
 def test_a_method_is_run_from_the_command_line(method, more, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     make_category(tmp_path, "001")
@@ -305,9 +310,16 @@ def test_a_method_is_run_from_the_command_line(method, more, tmp_path, monkeypat
     run = load_run(folder)
     assert run.entry["category"] == "001"
     assert run.entry["metrics"]["image_auroc"] >= 0
-    if method == "stfpm":
-        assert run.entry["parameters"]["levels"] == [1, 2]
+    assert run.entry["method"] == method
+    if method in ("stfpm", "rd4ad", "masked_rd"):
+        assert run.entry["parameters"]["levels"] == list(run.model.levels) == [1, 2]
         assert run.snapshot_maps.shape[0] == len(run.snapshot_steps) == 3       # steps 0, 1 and 2
+    if method == "masked_rd":
+        assert run.entry["parameters"]["mask_ratio"] == 0.0 == run.model.mask_ratio
+        assert run.model.bottleneck.attention.simam(run.model) is run.model     # nothing stands in SimAM's place
+    if method == "destseg":
+        assert run.snapshot_steps.tolist() == [2, 3, 4]                         # of the second stage
+        assert "scikit-image photographs" in run.entry["protocol"]["texture_source"]
     whole = nbformat.read(runs.NOTEBOOKS / f"{runs.LESSON_OF[method]}.ipynb", as_version=4)
     executed = nbformat.read(folder / "notebook.ipynb", as_version=4)
     wanted = [cell.id for cell in whole.cells if "run" in cell.metadata.get("tags", [])]
