@@ -115,6 +115,8 @@ def wrong_value(name: str, value: object) -> list[str]:
         return [f"{name}={value!r} is unknown; choose one of {', '.join(CHOICES[name])}"]
     if name == "image_size" and value != "auto" and (value < 32 or value % 32):
         return [f"image_size={value} must be a multiple of 32, for example 128 or 256"]
+    if name == "opacity" and not (len(value) == 2 and 0 <= value[0] <= value[1] <= 1):
+        return [f"opacity={value} must be two numbers in [0, 1], the smaller first, for example [0.2, 1.0]"]
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
         return [f"device={value!r} is unknown; choose one of auto, cpu, cuda, cuda:1, mps"]
     if name == "device" and value.startswith("cuda"):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from statistics import mean, stdev
 
 from adlib import ROOT
+from adlib.runs import LESSON_OF
 
 README = (ROOT / "README.md").read_text()
 
@@ -30,7 +31,7 @@ def test_the_files_exist():
 def test_the_numbers_stand_in_the_extract():
     with open(ROOT / "notebooks/results/demo.csv") as file:
         runs = list(csv.DictReader(file))
-    rows = re.findall(r"^\| (nearest|stfpm) \|(.*)\|$", README, re.M)
+    rows = re.findall(rf"^\| ({'|'.join(LESSON_OF)}) \|(.*)\|$", README, re.M)
     assert {name for name, _ in rows} == {run["method"] for run in runs}
     for name, cells in rows:
         for metric, cell in zip(("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90"), cells.split("|"),

@@ -69,6 +69,12 @@ def test_types_by_the_default(value, default, complaint):
     assert found == [] if complaint is None else complaint in found[0]
 
 
+@pytest.mark.parametrize("opacity", [[0.5], [0.8, 0.2], [0.2, 1.5]])
+def test_an_opacity_that_is_no_range_is_named(opacity):
+    with pytest.raises(ValueError, match=r"opacity=\[.*must be two numbers in \[0, 1\], the smaller first"):
+        runs.complete("02_destseg", {"opacity": opacity})
+
+
 @pytest.mark.parametrize(("text", "name", "default", "value"), [
     ("001", "category", "gravel", "001"), ("7", "seed", 0, 7), ("x", "seed", 0, "x"), ("1e-2", "lr", 0.4, 0.01),
     ("1", "lr", 0.4, 1.0), ("[1, 3]", "levels", [1, 2, 3], [1, 3]), ("False", "flag", True, False),

@@ -15,18 +15,20 @@ COMPARE = {"product": "T * S", "concat": "T, S", "distance": "1 - cos"}
 
 
 def architecture(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, compare: str, channels: int,
-                 width: int | None, decoder: bool) -> Figure:
+                 width: int | None, decoder: bool, denoising: bool) -> Figure:
     """Teacher above, student below, what is made of both at each level, and the segmentation network behind it.
 
     `shapes` holds (C, H) of each level; `channels` enter the segmentation network, which `width` None leaves out.
     """
-    figure, axes = new_figure(1, 1, width=9.9, height=4.7)
+    lowest = -1 if decoder else 14
+    figure, axes = new_figure(1, 1, width=9.9, height=0.081 * (57 - lowest))
     ax = axes[0, 0]
-    ax.set(xlim=(-1, 119), ylim=(-1, 57))
+    ax.set(xlim=(-1, 119), ylim=(lowest, 57))
     ax.set_axis_off()
     rows = {"teacher": 47, "compare": 32, "decoder": 17, "encoder": 2}
     box(ax, 0, rows["teacher"], 14, 8, f"clean image\n3 x {size} x {size}", OTHER)
-    box(ax, 0, rows["encoder"] if decoder else rows["decoder"], 14, 8, "corrupted\nimage", OTHER)
+    seen = "corrupted\nimage" if denoising else "clean\nimage"
+    box(ax, 0, rows["encoder"] if decoder else rows["decoder"], 14, 8, seen, OTHER)
     for k, (level, (c, side)) in enumerate(shapes.items()):
         x = 21 + 19 * k
         box(ax, x, rows["teacher"], 14, 8, f"teacher {level}\n{c} x {side} x {side}", TEACHER)
