@@ -117,7 +117,7 @@ def blur(before: Tensor, after: Tensor) -> Figure:
 
 
 def hidden(images: Tensor, masks: Tensor, errors: dict[str, Tensor]) -> Figure:
-    """What a generator saw, and its error at each position, hidden or not, on one scale.
+    """What a generator saw, and its error at each position, hidden or not, on one scale that the trained ones set.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def hidden(images: Tensor, masks: Tensor, errors: dict[str, Tensor]) -> Figure:
     errors : dict of (B, H, W) tensors
     """
     figure, axes = new_figure(len(images), 2 + len(errors), width=1.75, height=1.8)
-    high = max(float(e.max()) for e in errors.values())
+    high = max(float(e.max()) for e in list(errors.values())[1:])      # the first, untrained, may exceed it
     for n, row in enumerate(axes):
         picture(row[0], images[n].cpu())
         picture(row[1], masks[n].cpu(), cmap="gray", vmin=-0.4, vmax=1, interpolation="nearest",
