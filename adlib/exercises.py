@@ -203,7 +203,7 @@ def target_of_a_scratch(answer: object) -> None:
         20: "that is the sum over the four rows of a cell; divide by four",
         7.5: "three rows of four? Only the two inner rows are read",
     }
-    judge(answer, 5, "the two inner rows of a cell give 10 each, the outer two nothing: half of all thin scratches "
+    judge(answer, 5, "the two inner rows of a cell give 10 each, the outer two nothing: half of all such scratches "
           "are trained on as if they were normal", hints,
           "count the cells that the scratch crosses, then ask in which of a cell's four rows it is read")
 
@@ -252,4 +252,4 @@ def share_of_empty_targets(answer: object, masks) -> None:
         1 - left: "that is the share of normal pixels; count masks of which no pixel is left",
     }
     judge(answer, right, f"{right:.1%} of the targets are empty, and {before:.1%} of the masks", hints,
-          "shrink_target(masks, size // 4) as in training, then ask for which masks its sum is 0")
+          "shrink_target(masks, 16) as in training, then ask for which masks its sum is 0")
