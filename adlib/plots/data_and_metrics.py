@@ -83,6 +83,18 @@ def heatmaps(category: Category, maps: Tensor, indices: list[int], *, scale: dic
     return figure
 
 
+def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[int]) -> Figure:
+    """Images in rows, their maps in columns, each column on its own scale, which its normal images set."""
+    scales = [normal_scale(m, category.labels) for m in columns.values()]
+    figure, axes = new_figure(len(indices), 1 + len(columns), width=1.5, height=1.55)
+    for n, (row, i) in enumerate(zip(axes, indices, strict=True)):
+        mask = None if category.masks is None else category.masks[i]
+        picture(row[0], category.test[i], mask=mask, title=name_of(category, i))
+        for ax, (name, maps), scale in zip(row[1:], columns.items(), scales, strict=True):
+            picture(ax, maps[i], mask=mask, cmap=CMAP, title=name if n == 0 else "", **scale)
+    return figure
+
+
 def level_maps(category: Category, index: int, levels: list[Tensor], total: Tensor) -> Figure:
     """One image, its distance map at each level, each on a scale of its own, and their sum."""
     figure, axes = new_figure(1, 2 + len(levels), width=1.9, height=1.9)

@@ -5,9 +5,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adlib.data import Category
-from adlib.plots import ACCENT, ANOMALOUS, CMAP, NORMAL, QUIET, arrow, box, new_figure, normal_scale, picture
-from adlib.plots.data_and_metrics import NUMBERS, name_of
+from adlib.plots import ACCENT, ANOMALOUS, CMAP, NORMAL, QUIET, arrow, box, new_figure, picture
+from adlib.plots.data_and_metrics import NUMBERS
 
 # One colour and marker per method, of seaborn's "colorblind" palette: the shape says it too.
 MARKS = {"nearest": (QUIET, "x"), "stfpm": ("#0173b2", "o"), "destseg": ("#029e73", "s"), "rd4ad": ("#de8f05", "^"),
@@ -91,18 +90,6 @@ def grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: tupl
             shown = picture(ax, maps[n].cpu(), cmap=CMAP, vmin=low, vmax=high, interpolation="nearest",
                             title=name if n == 0 else "")
     figure.colorbar(shown, ax=axes[:, 1:], label=label, shrink=0.9, pad=0.02, aspect=25)
-    return figure
-
-
-def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[int]) -> Figure:
-    """Images in rows, their maps in columns, each column on its own scale, which its normal images set."""
-    scales = [normal_scale(m, category.labels) for m in columns.values()]
-    figure, axes = new_figure(len(indices), 1 + len(columns), width=1.5, height=1.55)
-    for n, (row, i) in enumerate(zip(axes, indices, strict=True)):
-        mask = None if category.masks is None else category.masks[i]
-        picture(row[0], category.test[i], mask=mask, title=name_of(category, i))
-        for ax, (name, maps), scale in zip(row[1:], columns.items(), scales, strict=True):
-            picture(ax, maps[i], mask=mask, cmap=CMAP, title=name if n == 0 else "", **scale)
     return figure
 
 

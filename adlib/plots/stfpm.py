@@ -61,19 +61,6 @@ def training_curve(losses: list[float], validation: list[tuple[int, float]] = ()
     return figure
 
 
-def level_heatmaps(category: Category, levels: dict[int, Tensor], maps: Tensor, indices: list[int]) -> Figure:
-    """Images, their map at each level, and the product; each column on one scale, which its normal images set."""
-    columns = {f"level {level}": m for level, m in levels.items()} | {"product": maps}
-    scales = [normal_scale(m, category.labels) for m in columns.values()]
-    figure, axes = new_figure(len(indices), 1 + len(columns), width=1.5, height=1.55)
-    for n, (row, i) in enumerate(zip(axes, indices, strict=True)):
-        mask = None if category.masks is None else category.masks[i]
-        picture(row[0], category.test[i], mask=mask, title=name_of(category, i))
-        for ax, (name, column), scale in zip(row[1:], columns.items(), scales, strict=True):
-            picture(ax, column[i], mask=mask, cmap=CMAP, title=name if n == 0 else "", **scale)
-    return figure
-
-
 def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *, levels: list[int],
          angles: np.ndarray, normal_angles: np.ndarray, shares: np.ndarray) -> Figure:
     """One pixel taken apart: the angle between teacher and student at each level, and each level's share of the score.
