@@ -7,6 +7,7 @@ from adlib import parameters, runs  # light; what imports torch is imported by t
 
 TOUR = tuple(dict.fromkeys(runs.LESSON_OF.values()))      # the lessons that `demo` executes, in reading order
 
+
 def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from adlib.files import write
 from adlib.networks.layers import MAP_SIZE, to_float
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
@@ -400,16 +400,10 @@ def save_checkpoint(run: Run) -> None:
         "weights": run.trained.state_dict(),
         "optimizer": run.now.optimizer.state_dict() if going else None,
     }
-    part = run.checkpoint.with_name(run.checkpoint.name + ".part")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, run.checkpoint)
+        run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        write(run.checkpoint, lambda file: torch.save(content, file))
     except (OSError, RuntimeError) as error:        # torch reports a full disk as a RuntimeError
-        part.unlink(missing_ok=True)
         raise OSError(f"the checkpoint cannot be written to {run.checkpoint} ({error}); free space or choose another "
                       f"folder") from error
 

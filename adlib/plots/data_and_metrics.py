@@ -83,15 +83,36 @@ def heatmaps(category: Category, maps: Tensor, indices: list[int], *, scale: dic
     return figure
 
 
-def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[int]) -> Figure:
-    """Images in rows, their maps in columns, each column on its own scale, which its normal images set."""
-    scales = [normal_scale(m, category.labels) for m in columns.values()]
-    figure, axes = new_figure(len(indices), 1 + len(columns), width=1.5, height=1.55)
-    for n, (row, i) in enumerate(zip(axes, indices, strict=True)):
+def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[int], *,
+                 extra: dict[str, tuple[Tensor, Tensor, dict[str, Tensor]]] | None = None,
+                 across: bool = False) -> Figure:
+    """Images, and a column for each kind of map on one scale, which the normal test images set.
+
+    Parameters
+    ----------
+    category : Category
+    columns : dict of (N, H, W) tensors
+        Maps of all test images, by name.
+    indices : list of int
+        Which test images are shown.
+    extra : dict, optional
+        Rows put above them, by title: an image (3, S, S), its mask (256, 256), and its maps by the columns' names.
+    across : bool
+        Images side by side instead, a row for each kind of map.
+    """
+    scales = {name: normal_scale(m, category.labels) for name, m in columns.items()}
+    rows = [(title, *row) for title, row in (extra or {}).items()]
+    for i in indices:
         mask = None if category.masks is None else category.masks[i]
-        picture(row[0], category.test[i], mask=mask, title=name_of(category, i))
-        for ax, (name, maps), scale in zip(row[1:], columns.items(), scales, strict=True):
-            picture(ax, maps[i], mask=mask, cmap=CMAP, title=name if n == 0 else "", **scale)
+        rows.append((name_of(category, i), category.test[i], mask, {name: m[i] for name, m in columns.items()}))
+    shape = (1 + len(columns), len(rows)) if across else (len(rows), 1 + len(columns))
+    figure, axes = new_figure(*shape, width=1.5, height=1.55)
+    for n, (line, (title, image, mask, maps)) in enumerate(zip(axes.T if across else axes, rows, strict=True)):
+        picture(line[0], image, mask=mask, title=title)
+        for ax, (name, scale) in zip(line[1:], scales.items(), strict=True):
+            picture(ax, maps[name], mask=mask, cmap=CMAP, title=name if n == 0 and not across else "", **scale)
+            if n == 0 and across:
+                ax.set_ylabel(name)
     return figure
 
 

@@ -4,11 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adlib.data import Category
 from adlib.networks.layers import upsample
 from adlib.perlin import fade
-from adlib.plots import ACCENT, ANOMALOUS, CMAP, NORMAL, QUIET, arrow, box, new_figure, normal_scale, picture
-from adlib.plots.data_and_metrics import name_of
+from adlib.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, arrow, box, new_figure, picture
 
 TEACHER, STUDENT, COMPARED, OTHER = "#cfe2f3", "#d9ead3", "#fce5cd", "0.93"
 COMPARE = {"product": "T * S", "concat": "T, S", "distance": "1 - cos"}
@@ -171,48 +169,4 @@ def stage_curves(losses: list[float], ends: dict[str, int], batch: int) -> Figur
         ax.plot(np.arange(start + 1, end + 1), losses[start:end], color=colour, lw=1)
         ax.set(title=f"stage: {name}", xlabel="step", ylabel=labels[name])
         ax.locator_params(axis="x", integer=True)
-    return figure
-
-
-def compared_maps(category: Category, columns: dict[str, Tensor], indices: list[int], *,
-                  extra: dict[str, tuple[Tensor, Tensor, dict[str, Tensor]]] | None = None,
-                  across: bool = False) -> Figure:
-    """Images, and a column for each kind of map on one scale, which the normal test images set.
-
-    Parameters
-    ----------
-    category : Category
-    columns : dict of (N, H, W) tensors
-        Maps of all test images, by name.
-    indices : list of int
-        Which test images are shown.
-    extra : dict, optional
-        Rows put above them, by title: an image (3, S, S), its mask (256, 256), and its maps by the columns' names.
-    across : bool
-        Images side by side instead, a row for each kind of map.
-    """
-    scales = {name: normal_scale(m, category.labels) for name, m in columns.items()}
-    rows = [(title, *row) for title, row in (extra or {}).items()]
-    for i in indices:
-        mask = None if category.masks is None else category.masks[i]
-        rows.append((name_of(category, i), category.test[i], mask, {name: m[i] for name, m in columns.items()}))
-    shape = (1 + len(columns), len(rows)) if across else (len(rows), 1 + len(columns))
-    figure, axes = new_figure(*shape, width=1.35, height=1.42)
-    for n, (line, (title, image, mask, maps)) in enumerate(zip(axes.T if across else axes, rows, strict=True)):
-        picture(line[0], image, mask=mask, title=title)
-        for ax, (name, scale) in zip(line[1:], scales.items(), strict=True):
-            picture(ax, maps[name], mask=mask, cmap=CMAP, title=name if n == 0 and not across else "", **scale)
-            if n == 0 and across:
-                ax.set_ylabel(name)
-    return figure
-
-
-def compare_losses(runs: dict[str, list[float]], *, ylabel: str) -> Figure:
-    """Training losses of several trainings, one line each."""
-    figure, axes = new_figure(1, 1, width=6.4, height=2.4)
-    for (name, losses), colour, style in zip(runs.items(), (NORMAL, ANOMALOUS), ("-", "--"), strict=False):
-        axes[0, 0].plot(np.arange(1, len(losses) + 1), losses, style, color=colour, lw=1.4, label=name)
-    axes[0, 0].set(xlabel="step", ylabel=ylabel)
-    axes[0, 0].locator_params(axis="x", integer=True)
-    axes[0, 0].legend()
     return figure

@@ -101,11 +101,14 @@ def film(images: Tensor, snapshots: dict[int, Tensor], labels: Tensor) -> Figure
     return figure
 
 
-def compare_losses(runs: dict[str, list[float]]) -> Figure:
+def compare_losses(runs: dict[str, list[float]], *, ylabel: str = "loss, summed over levels",
+                   yscale: str = "log") -> Figure:
     """Training losses of several trainings, one line each."""
     figure, axes = new_figure(1, 1, width=6.4, height=2.4)
-    for (name, losses), colour in zip(runs.items(), (NORMAL, ANOMALOUS, ACCENT), strict=False):
-        axes[0, 0].plot(np.arange(1, len(losses) + 1), losses, color=colour, lw=1.2, label=name)
-    axes[0, 0].set(xlabel="step", ylabel="loss, summed over levels", yscale="log")
+    styles = zip((NORMAL, ANOMALOUS, ACCENT), ("-", "--", "-."), strict=True)
+    for (name, losses), (colour, style) in zip(runs.items(), styles, strict=False):
+        axes[0, 0].plot(np.arange(1, len(losses) + 1), losses, style, color=colour, lw=1.2, label=name)
+    axes[0, 0].set(xlabel="step", ylabel=ylabel, yscale=yscale)
+    axes[0, 0].locator_params(axis="x", integer=True)
     axes[0, 0].legend()
     return figure
