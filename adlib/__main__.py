@@ -53,7 +53,7 @@ def run_demo(options: argparse.Namespace) -> int:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", choices=tuple(runs.LESSON_OF))
+    parser.add_argument("method", choices=runs.LESSON_OF, metavar="METHOD", help=", ".join(runs.LESSON_OF))
     parser.add_argument("--data-root", metavar="DIR", help="folder of categories, MVTec layout")
     parser.add_argument("--category", metavar="CAT", help="one of them")
     parser.add_argument("--budget", metavar="B", help="smoke, demo or paper")

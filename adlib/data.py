@@ -10,7 +10,7 @@ In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,19 @@ def split(n: int) -> tuple[list[int], list[int]]:
 
     kept, held = train_test_split(range(n), test_size=0.2, random_state=0)
     return sorted(kept), sorted(held)
+
+
+def take_share(category: Category, share: float, *, seed: int) -> Category:
+    """The category with a share of its normal training and validation images, at least one of each, drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw_from(images: Tensor) -> Tensor:
+        kept = torch.randperm(len(images), generator=generator)[: max(1, round(share * len(images)))]
+        return images[kept.sort().values]
+
+    if share == 1:
+        return category
+    return replace(category, train=draw_from(category.train), validation=draw_from(category.validation))
 
 
 def list_categories(root: str | Path) -> list[str]:

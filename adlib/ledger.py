@@ -1,11 +1,9 @@
 """The ledger: which folder a run has, what stands in it, whole or not at all, and reading many of them."""
 
-import csv
 import io
 import math
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adlib import find_input, find_output
+from adlib import find_input
 from adlib.data import Category, as_images
 from adlib.files import (
     HELD,
@@ -33,8 +31,10 @@ from adlib.files import (
     new_entry,
     portable,
     read_entry,
+    read_runs,
     run_folder,
     write,
+    write_extract,
     write_json,
 )
 from adlib.metrics import image_threshold, pixel_threshold
@@ -160,35 +160,6 @@ def describe_run(run: Run, model: nn.Module, data: Category, history: History | 
 
 def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def read_runs(out_dir: str | Path = "runs") -> list[dict]:
-    """Entries of all whole runs below a folder, each with its `folder`; what is torn is left out with a warning."""
-    entries = []
-    for path in sorted(find_output(out_dir).glob("*/*/*/*/run.json")):
-        try:
-            entries.append(read_entry(path.parent) | {"folder": str(path.parent)})
-        except (OSError, ValueError, RuntimeError) as error:
-            warnings.warn(f"left out: {error}", stacklevel=2)
-    return entries
-
-
-def write_extract(entries: list[dict], path: str | Path) -> Path:
-    """The entries as a small table (CSV), sorted: the same runs give the same bytes, whatever their order."""
-    identity = ("method", "dataset", "category", "seed", "budget", "backbone", "image_size")
-    header = [*identity, *METRICS, *(f"{name}_seconds" for name in SECONDS), "threads", "peak_memory_mb", "run"]
-    rows = [[*(e[name] for name in identity), *(rounded(e["metrics"][name], 6) for name in METRICS),
-             *(rounded(e["seconds"][name], 1) for name in SECONDS), e["threads"], rounded(e["peak_memory_mb"], 0),
-             Path(e["folder"]).name] for e in entries]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *sorted(rows)])
-    path = find_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write(path, lambda file: file.write(text.getvalue().encode()))
-
-
-def rounded(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 # Models and arrays of a run

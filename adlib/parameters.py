@@ -117,6 +117,8 @@ def wrong_value(name: str, value: object) -> list[str]:
         return [f"image_size={value} must be a multiple of 32, for example 128 or 256"]
     if name == "opacity" and not (len(value) == 2 and 0 <= value[0] <= value[1] <= 1):
         return [f"opacity={value} must be two numbers in [0, 1], the smaller first, for example [0.2, 1.0]"]
+    if name == "train_share" and not 0 < value <= 1:
+        return [f"train_share={value} must be in (0, 1]; 1.0 takes all training images"]
     if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
         return [f"device={value!r} is unknown; choose one of auto, cpu, cuda, cuda:1, mps"]
     if name == "device" and value.startswith("cuda"):

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 import time
 import traceback
@@ -13,7 +14,7 @@ from adlib import files, find_output
 from adlib.files import write_json
 from adlib.parameters import NOTEBOOKS, check_parameters, complete, lesson_parameters, read_lesson
 
-__all__ = ["NOTEBOOKS", "check_parameters", "lesson_parameters", "printed_by", "run", "run_lesson"]
+__all__ = ["NOTEBOOKS", "check_parameters", "find_runs", "lesson_parameters", "printed_by", "run", "run_lesson"]
 
 LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "02_destseg",
              **dict.fromkeys(("rd4ad", "masked_rd"), "03_masked_reverse_distillation")}
@@ -79,7 +80,7 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
     """
     lesson = LESSON_OF[method]
     given = given | ({} if out_dir is None else {"out_dir": str(out_dir)})
-    given |= {"method": method} if "method" in lesson_parameters(lesson) else {}
+    given = with_method(method, given)
     parameters = complete(lesson, given)
     folder = files.run_folder(method, parameters)
     lock = files.lock_folder(folder)
@@ -93,6 +94,48 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
     finally:
         lock.release(force=True)
     return folder
+
+
+def find_runs(wanted: list[tuple[str, dict]], *, make: bool = False) -> list[Path]:
+    """Folders of those of the wanted runs that are whole; prints how to make the others, or makes them.
+
+    Parameters
+    ----------
+    wanted : list of (method, given)
+        As for `run`.
+    make : bool
+        Make what is missing.
+
+    Raises
+    ------
+    FileNotFoundError
+        None of them is there; names a command that makes one.
+    """
+    folders = [(method, given, folder_of(method, given)) for method, given in wanted]
+    missing = [(method, given) for method, given, folder in folders if not (folder / "run.json").is_file()]
+    if make:
+        return [folder if (folder / "run.json").is_file() else run(method, given) for method, given, folder in folders]
+    commands = [shlex.join(["python", *run_command(method, given)]) for method, given in missing]
+    if missing and len(missing) == len(wanted):
+        raise FileNotFoundError("none of these runs is there yet; make them:\n" + "\n".join(commands))
+    for command in commands:
+        print("not there yet:", command)
+    return [folder for *_, folder in folders if (folder / "run.json").is_file()]
+
+
+def folder_of(method: str, given: dict) -> Path:
+    """Where the run of a method with these parameters lies."""
+    return files.run_folder(method, complete(LESSON_OF[method], with_method(method, given)))
+
+
+def with_method(method: str, given: dict) -> dict:
+    """The parameters, with the method where a lesson has several."""
+    return given | ({"method": method} if "method" in lesson_parameters(LESSON_OF[method]) else {})
+
+
+def run_command(method: str, given: dict) -> list[str]:
+    """Arguments of Python that make a run."""
+    return ["-m", "adlib", "run", method, *(x for name, value in given.items() for x in ("-p", f"{name}={value}"))]
 
 
 def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder: Path) -> None:

@@ -288,6 +288,20 @@ def test_a_folder_at_work_is_left_alone(toy, tmp_path):
     run()
 
 
+def test_wanted_runs_are_found_named_or_made(toy, tmp_path, capsys):
+    run, out = toy(FINISH), str(tmp_path / "runs")
+    wanted = [("toy", {"seed": seed, "out_dir": out, "category": "001"}) for seed in (0, 1)]
+    with pytest.raises(FileNotFoundError, match=r"make them:\npython -m adlib run toy -p seed=0 .*\npython"):
+        runs.find_runs(wanted)
+    there = run(category="001")
+    assert runs.find_runs(wanted) == [there]
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert printed == f"not there yet: python -m adlib run toy -p seed=1 -p out_dir={out} -p category=001"
+    assert runs.find_runs(wanted, make=True) == [there, runs.folder_of(*wanted[1])]
+    assert __main__.main(runs.run_command(*wanted[1])[2:]) == 0        # the command is of that very run
+    assert f"already there: {runs.folder_of(*wanted[1])}" in capsys.readouterr().out
+
+
 def test_an_out_dir_that_cannot_be_written(toy, tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(OSError, match="cannot be written.*another --out-dir"):
