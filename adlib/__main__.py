@@ -1,20 +1,28 @@
-"""The command line: python -m adlib demo | run | try | data."""
+"""The command line: python -m adlib demo | run | try | sweep | results | data."""
 
 import argparse
+import os
+import shlex
 import sys
+from functools import partial
 
-from adlib import parameters, runs  # light; what imports torch is imported by the command that needs it
+from adlib import files, parameters, runs  # light; what imports torch is imported by the command that needs it
 
 TOUR = tuple(dict.fromkeys(runs.LESSON_OF.values()))      # the lessons that `demo` executes, in reading order
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = build_parser().parse_args(arguments[:end])
+    options.passed_on = arguments[end + 1:]
     try:
         return options.command(options)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,6 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_demo(commands.add_parser("demo", help="make the demo data set and execute the lessons of the tour on it"))
     add_run(commands.add_parser("run", help="one ledger run: a method on a category"))
     add_try(commands.add_parser("try", help="your own photographs: train on good ones, score new ones"))
+    add_sweep(commands.add_parser("sweep", help="many ledger runs: methods x categories x seeds, or a named ablation"))
+    add_results(commands.add_parser("results", help="the ledger as tables, the papers' numbers beside ours"))
     data = commands.add_parser("data", help="look at a data set, or fetch one").add_subparsers(required=True)
     add_describe(data.add_parser("describe", help="print what an MVTec-layout folder holds, and what is missing"))
     add_fetch(data.add_parser("fetch", help="download an archive, check it and unpack it into data/"))
@@ -49,15 +59,27 @@ def run_demo(options: argparse.Namespace) -> int:
     print()
     for notebook in executed:
         print(f"{runs.printed_by(notebook, 'report')}  executed lesson: {notebook}\n")
+    from adlib import results
+
+    only = {"dataset": root.name, "category": options.category, "budget": "demo", "seed": "0", "setting": ""}
+    print(results.report(options.out_dir, only=only))
     return 0
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("method", choices=runs.LESSON_OF, metavar="METHOD", help=", ".join(runs.LESSON_OF))
-    parser.add_argument("--data-root", metavar="DIR", help="folder of categories, MVTec layout")
-    parser.add_argument("--category", metavar="CAT", help="one of them")
-    parser.add_argument("--budget", metavar="B", help="smoke, demo or paper")
+    parser.add_argument("--category", metavar="CAT", help="one of its categories")
     parser.add_argument("--seed", metavar="N")
+    add_parameters(parser)
+    parser.add_argument("--threads", metavar="N", type=int, help="of the processor; by default all of them")
+    parser.add_argument("--again", action="store_true", help="run it even if a whole run is there, from the start")
+    parser.set_defaults(command=run_method)
+
+
+def add_parameters(parser: argparse.ArgumentParser) -> None:
+    """What `run` and `sweep` share."""
+    parser.add_argument("--data-root", metavar="DIR", help="folder of categories, MVTec layout; or digits, cifar10")
+    parser.add_argument("--budget", metavar="B", help="smoke, demo or paper")
     parser.add_argument("--backbone", metavar="NAME", help="of the teacher")
     parser.add_argument("--weights", metavar="W", help="auto, random, or the path of a state dict")
     parser.add_argument("--image-size", metavar="S", help="auto, or a multiple of 32")
@@ -66,22 +88,83 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out-dir", metavar="DIR", help="where runs are written")
     parser.add_argument("-p", dest="more", metavar="NAME=VALUE", action="append", default=[],
                         help="any parameter of the method's lesson; may be repeated")
-    parser.add_argument("--again", action="store_true", help="run it even if a whole run is there, from the start")
-    parser.set_defaults(command=run_method)
     parser.epilog = "What is not given is the lesson's default."
 
 
 def run_method(options: argparse.Namespace) -> int:
-    defaults = runs.lesson_parameters(runs.LESSON_OF[options.method])
+    if options.threads:
+        os.environ.update(runs.limit_threads(options.threads))
+    runs.run(options.method, given_parameters(options, options.method), again=options.again)
+    return 0
+
+
+def given_parameters(options: argparse.Namespace, method: str) -> dict:
+    """The parameters of a method's lesson that the command line sets, as the types of their defaults."""
+    defaults = runs.lesson_parameters(runs.LESSON_OF[method])
     texts = {name: getattr(options, name, None) for name in defaults}
     for text in options.more:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"-p {text}: expected NAME=VALUE")
         texts[name.strip()] = value
-    given = {name: parameters.parse(value, name, defaults.get(name, "")) for name, value in texts.items()
-             if value is not None}
-    runs.run(options.method, given, again=options.again)
+    return {name: parameters.parse(value, name, defaults.get(name, "")) for name, value in texts.items()
+            if value is not None}
+
+
+def add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--methods", metavar="A,B", help=f"of {', '.join(runs.LESSON_OF)}; by default all")
+    parser.add_argument("--table", metavar="NAME", help="an ablation of adlib/ablations.py instead of methods")
+    parser.add_argument("--categories", metavar="A,B", default="all", help="by default all of the data set")
+    parser.add_argument("--seeds", metavar="0,1,2", default="0,1,2")
+    add_parameters(parser)
+    parser.add_argument("--cores", metavar="N", type=int, default=os.cpu_count(), help="to use; by default all")
+    parser.add_argument("--threads", metavar="N", type=int, default=1,
+                        help="of each run; by default 1, and as many runs at a time as there are cores")
+    parser.add_argument("--profile", metavar="P", help="of snakemake: a cluster's (README)")
+    parser.add_argument("--executor", metavar="E", help="of snakemake: slurm, kubernetes, ...")
+    parser.add_argument("--jobs", metavar="N", type=int, help="there at most at a time; 100, or as the profile says")
+    parser.add_argument("--list", action="store_true", help="only print a command for each run that is missing")
+    parser.set_defaults(command=run_sweep)
+    parser.epilog = "What is not given is the lesson's default. Options behind -- go to snakemake as they are."
+
+
+def run_sweep(options: argparse.Namespace) -> int:
+    from adlib import sweep
+
+    machine = sweep.pick_machine(options.cores, options.threads, options.device or "auto", profile=options.profile,
+                                 executor=options.executor, jobs=options.jobs)
+    given = partial(given_parameters, options)
+    rows = sweep.rows_of_table(options.table, given) if options.table else sweep.rows_of(options.methods, given)
+    categories = sweep.pick_categories(rows[0][1].get("data_root", "data/demo"), options.categories) if rows else []
+    planned = sweep.plan(sweep.combine(rows, categories, sweep.pick_seeds(options.seeds)), machine)
+    if options.list:
+        for run in sweep.missing(planned):
+            print(shlex.join(["python", *run.command()]))
+        return 0
+    print(sweep.describe(planned, machine), flush=True)
+    missing = sweep.execute(planned, machine, options=options.passed_on)
+    print(f"the numbers: python -m adlib results --out-dir {options.out_dir or 'runs'}", flush=True)
+    return 1 if missing else 0
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out-dir", metavar="DIR", default="runs", help="where runs are written")
+    parser.add_argument("--format", choices=("table", "csv", "markdown"), default="table")
+    parser.add_argument("--only", metavar="NAME=VALUE", action="append", default=[],
+                        help="runs with this dataset, category, budget, method, seed, ...; setting= for all defaults")
+    parser.add_argument("--extract", metavar="FILE", help="write the runs to a small CSV to commit, a row each")
+    parser.set_defaults(command=run_results)
+
+
+def run_results(options: argparse.Namespace) -> int:
+    from adlib import results
+
+    only = dict(text.partition("=")[::2] for text in options.only)
+    if options.extract:
+        rows = results.select(results.frame(files.read_runs(options.out_dir)), only)
+        print(f"{len(rows)} runs written to {results.write_extract(rows, options.extract)}")
+    else:
+        print(results.report(options.out_dir, options.format, only=only))
     return 0
 
 

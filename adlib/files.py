@@ -3,9 +3,7 @@
 The runner imports this, so it imports no torch, which takes seconds.
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 import warnings
@@ -154,21 +152,3 @@ def read_runs(out_dir: str | Path = "runs") -> list[dict]:
         except (OSError, ValueError, RuntimeError) as error:
             warnings.warn(f"left out: {error}", stacklevel=2)
     return entries
-
-
-def write_extract(entries: list[dict], path: str | Path) -> Path:
-    """The entries as a small table (CSV), sorted: the same runs give the same bytes, whatever their order."""
-    identity = ("method", "dataset", "category", "seed", "budget", "backbone", "image_size")
-    header = [*identity, *METRICS, *(f"{name}_seconds" for name in SECONDS), "threads", "peak_memory_mb", "run"]
-    rows = [[*(e[name] for name in identity), *(rounded(e["metrics"][name], 6) for name in METRICS),
-             *(rounded(e["seconds"][name], 1) for name in SECONDS), e["threads"], rounded(e["peak_memory_mb"], 0),
-             Path(e["folder"]).name] for e in entries]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *sorted(rows)])
-    path = find_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write(path, lambda file: file.write(text.getvalue().encode()))
-
-
-def rounded(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"

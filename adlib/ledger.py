@@ -34,7 +34,6 @@ from adlib.files import (
     read_runs,
     run_folder,
     write,
-    write_extract,
     write_json,
 )
 from adlib.metrics import image_threshold, pixel_threshold
@@ -45,7 +44,7 @@ from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.training import History, digest, peak_memory_mb, pick_device, predict, score
 
-__all__ = ["finish", "load_run", "read_runs", "start", "write_extract"]
+__all__ = ["finish", "load_run", "read_runs", "start"]
 NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM, DeSTSeg, ReverseDistillation, MaskedRD)}
 
 

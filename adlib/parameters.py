@@ -4,6 +4,8 @@ import ast
 import difflib
 import json
 import re
+from functools import cache
+from pathlib import Path
 
 from adlib import ROOT
 from adlib.networks import BACKBONES
@@ -63,17 +65,27 @@ def complete(lesson: str, given: dict) -> dict:
 
 def lesson_parameters(lesson: str) -> dict:
     """Names and defaults of the cell tagged `parameters`."""
-    cells = [cell for cell in read_lesson(lesson)["cells"] if "parameters" in cell["metadata"].get("tags", [])]
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse("".join(cells[0]["source"])).body}
+    return dict(parse_parameters(find_lesson(lesson), find_lesson(lesson).stat().st_mtime_ns))
+
+
+@cache      # a sweep asks a thousand times
+def parse_parameters(path: Path, changed: int) -> dict:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse("".join(tagged[0]["source"])).body}
 
 
 def read_lesson(lesson: str) -> dict:
     """A lesson's notebook as it is stored; nbformat would take a second to import."""
+    return json.loads(find_lesson(lesson).read_text(encoding="utf-8"))
+
+
+def find_lesson(lesson: str) -> Path:
     path = NOTEBOOKS / f"{lesson}.ipynb"
     if not path.is_file():
         lessons = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
         raise FileNotFoundError(f"there is no lesson {path}; there are {', '.join(lessons)}")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return path
 
 
 def injected_names(history: list[str]) -> list[str]:

@@ -133,6 +133,11 @@ def with_method(method: str, given: dict) -> dict:
     return given | ({"method": method} if "method" in lesson_parameters(LESSON_OF[method]) else {})
 
 
+def limit_threads(n: int) -> dict[str, str]:
+    """Environment in which the libraries that compute start so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n))
+
+
 def run_command(method: str, given: dict) -> list[str]:
     """Arguments of Python that make a run."""
     return ["-m", "adlib", "run", method, *(x for name, value in given.items() for x in ("-p", f"{name}={value}"))]

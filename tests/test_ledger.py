@@ -1,7 +1,5 @@
-import csv
 import hashlib
 import json
-import math
 import subprocess
 import sys
 
@@ -13,7 +11,7 @@ from PIL import Image
 
 from adlib import files, ledger, metrics, recipes
 from adlib.data import load_category
-from adlib.ledger import load_run, read_runs, write_extract
+from adlib.ledger import load_run, read_runs
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
@@ -260,14 +258,13 @@ def test_two_runs_at_once_are_kept_apart(tmp_path):
 # Many runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_many_runs_are_read_and_extracted(tmp_path):
+def test_many_runs_are_read(tmp_path):
     first = leave(tmp_path)[0]
     entry = json.loads((first / "run.json").read_text())
     for seed in (10, 2):
         folder = first.with_name(f"smoke-s{seed}-abcdef")
         folder.mkdir()
-        metric = entry["metrics"] | {"pro": 0.1234567, "iap": None}
-        files.write_json(folder / "run.json", entry | {"seed": seed, "metrics": metric})
+        files.write_json(folder / "run.json", entry | {"seed": seed})
     torn = first.with_name("smoke-s3-ffffff")
     torn.mkdir()
     (torn / "run.json").write_text("{")
@@ -275,17 +272,10 @@ def test_many_runs_are_read_and_extracted(tmp_path):
         entries = read_runs(tmp_path / "runs")
     assert sorted(e["seed"] for e in entries) == [0, 2, 10]
     assert entries[0]["folder"] == str(first)
-    text = write_extract(entries, tmp_path / "a.csv").read_bytes()
-    assert write_extract(entries[::-1], tmp_path / "results/b.csv").read_bytes() == text
-    rows = list(csv.DictReader(text.decode().splitlines()))
-    assert [row["seed"] for row in rows] == ["0", "2", "10"]
-    assert (rows[1]["pro"], rows[1]["iap"], rows[1]["run"]) == ("0.123457", "", "smoke-s2-abcdef")
-    assert math.isclose(float(rows[0]["image_auroc"]), entry["metrics"]["image_auroc"], abs_tol=1e-6)
 
 
 def test_an_empty_ledger_is_empty(tmp_path):
     assert read_runs(tmp_path / "nothing") == []
-    assert len(write_extract([], tmp_path / "none.csv").read_text().splitlines()) == 1
 
 
 def test_below_the_runner_the_entry_waits_for_the_notebook(tmp_path, monkeypatch):
