@@ -288,3 +288,150 @@ def _check_maps(maps: ArrayLike, masks: ArrayLike | None) -> tuple[np.ndarray, n
     if masks is not None and masks.shape != maps.shape:
         raise ValueError(f"maps are {maps.shape} but masks are {masks.shape}; bring them to one size first")
     return maps, masks
+
+
+# Thresholds, and what one does ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many of some images or pixels a threshold flags, rightly and wrongly; a ratio is NaN where undefined."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @property
+    def precision(self) -> float:
+        return _share(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        return _share(self.tp, self.tp + self.fn)
+
+    @property
+    def fpr(self) -> float:
+        return _share(self.fp, self.fp + self.tn)
+
+    @property
+    def iou(self) -> float:
+        return _share(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def f1(self) -> float:
+        return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+
+def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
+    """Count what "score >= threshold" flags.
+
+    Parameters
+    ----------
+    scores : float array of any shape
+    labels : bool array of the same shape
+    threshold : float
+    """
+    scores, labels = _alike(scores, labels)
+    flagged = scores >= np.float64(threshold)       # a plain float would be rounded to the scores' float32
+    tp, alarms, anomalous = (int(np.count_nonzero(x)) for x in (flagged & labels, flagged, labels))
+    return Confusion(tp, alarms - tp, anomalous - tp, labels.size - anomalous - alarms + tp)
+
+
+def region_thresholds(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Of each region, the highest threshold that finds it: more than half of its pixels reach it (DeSTSeg, IAP).
+
+    Parameters as in `pixel_curves`.
+
+    Returns
+    -------
+    thresholds : (K,) array
+        In the order of `label_regions`.
+    images : (K,) int array
+        The image of each region.
+    """
+    maps, masks = _check_maps(maps, masks)
+    labels = label_regions(masks, connectivity)
+    scores, regions = maps[masks], labels[masks]
+    order = np.lexsort((-scores, regions))                          # by region, the scores descending within it
+    sizes = np.bincount(regions, minlength=1)[1:]
+    first = np.cumsum(sizes) - sizes
+    images = np.nonzero(masks)[0][order]
+    return scores[order][first + sizes // 2], images[first]
+
+
+def threshold_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float = 0.01) -> float:
+    """The lowest score that at most a share `fpr` of the normal scores reaches; infinite if there is none.
+
+    Parameters as in `auroc`; NaN if nothing is normal.
+    """
+    scores, labels = _alike(scores, labels)
+    normal = scores[~labels]
+    if not normal.size:
+        return float("nan")
+    if fpr >= 1:
+        return float(scores.min())
+    last = normal.size - 1 - int(fpr * normal.size * (1 + 1e-12))      # 0.29 * 100 is 28.999...
+    return float(scores[scores > np.partition(normal, last)[last]].min(initial=np.inf))
+
+
+def threshold_of_best_f1(scores: ArrayLike, labels: ArrayLike) -> float:
+    """The highest of the thresholds with the best F1, the harmonic mean of precision and recall.
+
+    Parameters as in `auroc`; NaN unless there are both normal and anomalous scores.
+    """
+    curves = _score_curves(scores, labels)
+    if not curves.fpr.size:
+        return float("nan")
+    f1 = 2 * curves.precision * curves.recall / (curves.precision + curves.recall)      # recall is never 0 here
+    return float(curves.thresholds[np.argmax(f1)])
+
+
+def threshold_at_region_recall(maps: ArrayLike, masks: ArrayLike, recall: float = 0.9) -> float:
+    """The highest threshold that finds a share `recall` of the regions; NaN without regions.
+
+    Parameters as in `pixel_curves`.
+    """
+    if not 0 < recall <= 1:
+        raise ValueError(f"recall is a share of the regions in (0, 1], not {recall}")
+    thresholds = np.sort(region_thresholds(maps, masks)[0])
+    needed = int(np.ceil(recall * len(thresholds) * (1 - 1e-12)))
+    return float(thresholds[-needed]) if thresholds.size else float("nan")
+
+
+def threshold_of_least_cost(scores: ArrayLike, labels: ArrayLike, *, miss: float, false_alarm: float) -> float:
+    """The highest of the thresholds at which misses and false alarms together cost least; infinite flags nothing.
+
+    Parameters
+    ----------
+    scores : float array of any shape
+    labels : bool array of the same shape
+    miss, false_alarm : float
+        Cost of an anomalous score below the threshold, and of a normal one from it on; not negative.
+
+    Returns
+    -------
+    float
+        NaN unless there are both normal and anomalous scores.
+    """
+    if not (np.isfinite([miss, false_alarm]).all() and min(miss, false_alarm) >= 0):
+        raise ValueError(f"costs are finite and not negative, not miss={miss}, false_alarm={false_alarm}")
+    scores, labels = _alike(scores, labels)
+    normal, anomalous = np.sort(scores[~labels]), np.sort(scores[labels])
+    if not (normal.size and anomalous.size):
+        return float("nan")
+    candidates = np.append(anomalous, np.inf)       # anywhere else a threshold can be raised without a further miss
+    cost = miss * np.searchsorted(anomalous, candidates) + \
+        false_alarm * (normal.size - np.searchsorted(normal, candidates))
+    return float(candidates[::-1][np.argmin(cost[::-1])])
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _alike(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    scores, labels = _as_finite(scores, "score"), _as_bool(labels, "labels")
+    if scores.shape != labels.shape:
+        raise ValueError(f"scores are {scores.shape} but labels are {labels.shape}")
+    return scores, labels

@@ -100,12 +100,20 @@ def rows_of(methods: str | None, given: Callable[[str], dict]) -> list[tuple[str
 
 
 def rows_of_table(name: str, given: Callable[[str], dict], say: Callable = print) -> list[tuple[str, dict]]:
-    """(method, parameters) of each row of an ablation that can be run here; says which cannot, and why."""
+    """(method, parameters) of each row of an ablation that can be run here; says which cannot, and why.
+
+    A teacher that has learnt digits needs no network to be made, so it is made if it is missing.
+    """
     grid, rows = ablations.find_grid(name), []
     for row in grid.rows:
         method, parameters = ablations.run_of(grid, row, given(row.method or grid.method))
         where = {key: parameters[key] for key in ("backbone", "weights") if key in parameters}
-        if reason := ablations.available(row, **where):
+        reason = ablations.available(row, **where)
+        if reason and parameters.get("weights", "").endswith("-digits.pt"):
+            from adlib.pretraining import pretrain
+
+            reason = pretrain("digits", where.get("backbone", ablations.EMBEDDED)) and None
+        if reason:
             say(f"skipped: {name}, {row.label}: {reason}")
         else:
             rows.append((method, parameters))

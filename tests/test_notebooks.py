@@ -11,12 +11,14 @@ import papermill
 import pytest
 from conftest import make_category
 
-from adlib import runs
+from adlib import ablations, runs
 from adlib.ledger import read_runs
 
 LESSONS = sorted(path.stem for path in runs.NOTEBOOKS.glob("*.ipynb"))
 BASE = {"data_root": "data/demo", "category": "gravel", "budget": "demo", "backbone": "efficientnet_lite0",
         "weights": "auto", "image_size": "auto", "seed": 0, "precision": "auto", "device": "auto", "out_dir": "runs"}
+
+SMALL = {"04_ablations": {"table": "fusion"}}       # the others are executed by the slow tests
 
 
 def read(lesson: str):
@@ -86,18 +88,36 @@ def texts(notebook) -> str:
     return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory) -> Path:
+    """Lessons leave their runs here, in reading order; those that read the ledger make only what is still missing."""
+    return tmp_path_factory.mktemp("ledger") / "runs"
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_executes_from_elsewhere(lesson, demo_root, tmp_path):
-    notebook = execute(lesson, tmp_path, data_root=str(demo_root))
+def test_a_lesson_executes_from_elsewhere(lesson, demo_root, tmp_path, ledger):
+    before = len(read_runs(ledger))
+    notebook = execute(lesson, tmp_path, data_root=str(demo_root), out_dir=str(ledger), **SMALL.get(lesson, {}))
+    check_executed(notebook)
+    if tagged(notebook, "run"):
+        assert len(read_runs(ledger)) == before + 1, "a lesson worked through leaves a run too"
+
+
+def check_executed(notebook) -> None:
     solved = [texts(nbformat.from_dict({"cells": [cell]})) for cell in tagged(notebook, "solution")]
     assert all(text.startswith("right") for text in solved)
     assert texts(notebook).count("not yet: set") == len(solved)
     assert "Warning" not in texts(notebook)
-    assert len(read_runs(tmp_path / "runs")) == 1, "a lesson worked through leaves a run too"
     figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(figures) >= 5
     assert all(figure.metadata["image/png"].get("alt") for figure in figures)
     assert not re.search(r'(src|href)="https?:', str(notebook.cells))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", ablations.GRIDS)
+def test_every_ablation_executes(table, demo_root, tmp_path):
+    check_executed(execute("04_ablations", tmp_path, data_root=str(demo_root), table=table))
 
 
 def test_lesson_00_without_ground_truth(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import make_category
 
-from adlib import __main__, files, runs, sweep
+from adlib import __main__, files, pretraining, runs, sweep
 from adlib.ledger import load_run
 
 CPU = sweep.Machine(cores=2)
@@ -71,11 +71,13 @@ def test_a_table_gives_a_row_of_runs_and_names_what_is_skipped(tmp_path, monkeyp
     assert rows[0][1] == given | dict.fromkeys(("denoising", "encoder_decoder", "segmentation"), False)
     assert rows[7][1] == given
     assert {method for method, _ in sweep.rows_of_table("cosine", lambda method: {})} == {"rd4ad", "masked_rd"}
-    lines = []
+    made, lines = [], []
+    monkeypatch.setattr(pretraining, "pretrain", lambda *what: made.append(what) or tmp_path)
     rows = sweep.rows_of_table("stfpm_4", lambda method: {"backbone": "efficientnet_lite0"}, lines.append)
     labels = [line.split(", ")[1].split(":")[0] for line in lines]
     assert len(rows) + len(lines) == 7
-    assert set(labels) <= {"MNIST", "CIFAR-10", "CIFAR-100", "SVHN", "digits"}
+    assert set(labels) <= {"MNIST", "CIFAR-10", "CIFAR-100", "SVHN"}
+    assert made in ([], [("digits", "efficientnet_lite0")])     # unless it is there already
     assert all("pretraining" in line for line in lines)
     with pytest.raises(ValueError, match="table stfpm_3 varies levels itself"):
         sweep.rows_of_table("stfpm_3", lambda method: {"levels": [1]})

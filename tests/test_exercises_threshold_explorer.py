@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from adlib.exercises import threshold_explorer as exercises
+
+LABELS = np.array([False] * 5 + [True] * 10)
+SCORES = np.array([1.0, 2, 3, 4, 6, 0.5, 2.5, 3.5, 4, 5, 5.5, 5.8, 8, 9, 10])     # above 4: six of ten
+DATA = (SCORES, LABELS)
+
+
+def verdict(capsys, check, *arguments) -> str:
+    check(*arguments)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    return printed
+
+
+@pytest.mark.parametrize(("check", "answer", "rest", "expected"), [
+    (exercises.chance_of_a_false_alarm, ..., (), "not yet: set"),
+    (exercises.chance_of_a_false_alarm, 1 / 13, (), "right"),
+    (exercises.chance_of_a_false_alarm, 0.077, (), "right"),
+    (exercises.chance_of_a_false_alarm, 0, (), "the next one may"),
+    (exercises.chance_of_a_false_alarm, 1 / 12, (), "13 images in all"),
+    (exercises.chance_of_a_false_alarm, 0.05, (), "here are 12 images"),
+    (exercises.chance_of_a_false_alarm, 12 / 13, (), "stays below"),
+    (exercises.chance_of_a_false_alarm, 0.3, (), "which of the 13"),
+    (exercises.chance_of_a_false_alarm, "1/13", (), "one number, not str"),
+    (exercises.cheapest_threshold, ..., (), "not yet: set"),
+    (exercises.cheapest_threshold, 5, (), "right"),
+    (exercises.cheapest_threshold, 2.5, (), "cost 8"),
+    (exercises.cheapest_threshold, 3.5, (), "cost 7"),
+    (exercises.cheapest_threshold, 6, (), "that is the cost there"),
+    (exercises.cheapest_threshold, 4, (), "2 misses and a false alarm"),
+    (exercises.cheapest_threshold, 9, (), "flagging nothing"),
+    (exercises.cheapest_threshold, 1, (), "count misses"),
+    (exercises.recall_with_one_alarm, ..., DATA, "not yet: set"),
+    (exercises.recall_with_one_alarm, 0.6, DATA, "right"),
+    (exercises.recall_with_one_alarm, 0.3, DATA, "without any false alarm"),
+    (exercises.recall_with_one_alarm, 0.7, DATA, "stay above it"),
+    (exercises.recall_with_one_alarm, 7 / 15, DATA, "anomalous ones only"),
+    (exercises.recall_with_one_alarm, 0.4, DATA, "that is missed"),
+    (exercises.recall_with_one_alarm, 6, DATA, "divide by"),
+    (exercises.recall_with_one_alarm, 60, DATA, "not percent"),
+    (exercises.recall_with_one_alarm, 0.99, DATA, "sort the normal scores"),
+])
+def test_a_check_knows_the_answer_and_what_went_wrong(capsys, check, answer, rest, expected):
+    assert expected in verdict(capsys, check, answer, *rest)
+
+
+def test_one_normal_image_may_always_alarm(capsys):
+    assert "right" in verdict(capsys, exercises.recall_with_one_alarm, 1.0, np.array([9.0, 1]), np.array([False, True]))

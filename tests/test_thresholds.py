@@ -1,0 +1,138 @@
+"""Thresholds and what they do, against scikit-learn and brute force, with and without ties."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+    roc_curve,
+)
+from test_metrics import V1, V2, random_case, regions_of
+
+from adlib import metrics
+from adlib.metrics import (
+    Confusion,
+    confusion,
+    pixel_curves,
+    region_thresholds,
+    threshold_at_fpr,
+    threshold_at_region_recall,
+    threshold_of_best_f1,
+    threshold_of_least_cost,
+)
+
+CASES = [(0, None), (1, None), (2, 2), (3, 1)]      # seed, levels: the fewer, the more ties
+
+
+def pixels(seed, levels):
+    maps, masks, *_ = random_case(seed, levels=levels)
+    return maps.ravel(), masks.ravel()
+
+
+@pytest.mark.parametrize(("seed", "levels"), CASES)
+def test_counts_and_ratios_are_scikit_learns(seed, levels):
+    scores, labels = pixels(seed, levels)
+    for t in np.quantile(scores, [0, 0.3, 0.9, 0.99, 1]):
+        found, flagged = confusion(scores, labels, t), scores >= t
+        tn, fp, fn, tp = confusion_matrix(labels, flagged).ravel()
+        assert found == Confusion(tp, fp, fn, tn)
+        assert [found.precision, found.recall, found.f1, found.iou, found.fpr] == pytest.approx(
+            [f(labels, flagged) for f in (precision_score, recall_score, f1_score, jaccard_score)] + [fp / (fp + tn)])
+
+
+def test_a_ratio_without_a_base_is_nan():
+    nothing = confusion([0.1, 0.2], [False, False], 0.5)
+    assert nothing == Confusion(0, 0, 0, 2)
+    assert np.isnan([nothing.precision, nothing.recall, nothing.iou, nothing.f1]).all()
+    assert nothing.fpr == 0
+    assert np.isnan(confusion([0.1], [True], 0).fpr)
+
+
+def test_a_threshold_between_two_float32_scores_is_not_rounded_onto_one_of_them():
+    low = np.float32(1)
+    above = np.nextafter(np.float64(low), 2)
+    assert np.float32(above) == low
+    assert confusion(np.array([low]), [True], above).tp == 0
+
+
+@pytest.mark.parametrize(("seed", "levels"), CASES)
+@pytest.mark.parametrize("share", [0, 0.01, 0.25, 1])
+def test_the_threshold_at_a_false_positive_rate_is_the_lowest_that_roc_curve_allows(seed, levels, share):
+    scores, labels = pixels(seed, levels)
+    fpr, _, thresholds = roc_curve(labels, scores, drop_intermediate=False)
+    assert threshold_at_fpr(scores, labels, share) == thresholds[fpr <= share].min()
+
+
+def test_a_false_positive_rate_that_is_a_whole_number_of_normal_scores_allows_all_of_them():
+    assert threshold_at_fpr(np.arange(100.0), np.zeros(100, bool), 0.29) == 71
+    assert threshold_at_fpr([1.0, 1.0], [False, False], 0.5) == np.inf
+    assert np.isnan(threshold_at_fpr([1.0], [True]))
+
+
+@pytest.mark.parametrize(("seed", "levels"), CASES)
+def test_no_threshold_has_a_better_f1(seed, levels):
+    scores, labels = pixels(seed, levels)
+    precision, recall, thresholds = precision_recall_curve(labels, scores)
+    f1 = 2 * precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-12)
+    best = threshold_of_best_f1(scores, labels)
+    assert confusion(scores, labels, best).f1 == pytest.approx(f1.max())
+    assert best == thresholds[f1 >= f1.max() - 1e-12].max()
+
+
+@pytest.mark.parametrize(("seed", "levels"), CASES)
+@pytest.mark.parametrize(("miss", "false_alarm"), [(1, 1), (20, 1), (1, 20), (0, 1), (1, 0)])
+def test_no_threshold_costs_less(seed, levels, miss, false_alarm):
+    scores, labels = pixels(seed, levels)
+    candidates = np.append(np.unique(scores), np.inf)
+    costs = [miss * c.fn + false_alarm * c.fp for c in (confusion(scores, labels, t) for t in candidates)]
+    found = threshold_of_least_cost(scores, labels, miss=miss, false_alarm=false_alarm)
+    assert found == candidates[np.flatnonzero(np.isclose(costs, min(costs)))[-1]]
+
+
+def test_a_cost_must_be_a_number_that_is_not_negative():
+    with pytest.raises(ValueError, match="not negative"):
+        threshold_of_least_cost([1.0, 0], [True, False], miss=-1, false_alarm=1)
+    assert np.isnan(threshold_of_least_cost([1.0], [True], miss=1, false_alarm=1))
+
+
+def test_the_thresholds_of_regions_by_hand():
+    thresholds, images = region_thresholds(*V2)
+    assert thresholds.tolist() == [0.7, 0.6]        # A: the third of .9 .8 .7 .2; B: its only pixel
+    assert images.tolist() == [0, 0]
+    assert threshold_at_region_recall(*V1, 0.5) == 0.7
+    assert threshold_at_region_recall(*V1, 0.51) == 0.6
+
+
+@pytest.mark.parametrize(("seed", "levels"), CASES)
+def test_a_region_is_found_up_to_its_threshold_and_no_further(seed, levels):
+    maps, masks, *_ = random_case(seed, levels=levels)
+    thresholds, images = region_thresholds(maps, masks)
+    regions = regions_of(masks)
+    assert images.tolist() == [i for i, _ in regions]
+    for t, (i, region) in zip(thresholds, regions, strict=True):
+        assert (maps[i][region] >= t).mean() > 0.5 >= (maps[i][region] > t).mean()
+    assert np.sort(thresholds).tolist() == pixel_curves(maps, masks).instance_thresholds.tolist()
+    t = threshold_at_region_recall(maps, masks, 0.8)
+    assert (thresholds >= t).mean() >= 0.8 > (thresholds > t).mean()
+
+
+def test_without_regions_there_is_no_threshold_for_them():
+    maps, masks = np.ones((2, 3, 3)), np.zeros((2, 3, 3), bool)
+    assert [x.size for x in region_thresholds(maps, masks)] == [0, 0]
+    assert np.isnan(threshold_at_region_recall(maps, masks))
+    with pytest.raises(ValueError, match="share of the regions"):
+        threshold_at_region_recall(maps, masks, 90)
+
+
+def test_shapes_that_differ_are_named():
+    with pytest.raises(ValueError, match=r"scores are \(2,\) but labels are \(3,\)"):
+        metrics.confusion([0, 1], [0, 1, 1], 0.5)
+
+
+def test_tensors_do():
+    assert confusion(torch.tensor([0.1, 0.9]), torch.tensor([False, True]), 0.5) == Confusion(1, 0, 0, 1)
