@@ -653,7 +653,7 @@ def beside_in(metric: str, values: dict[str, dict[int, float]], theirs, grid: Gr
 def verdict(line: dict) -> str:
     """Whether our difference to the base row has the sign of the paper's; empty where one of the two has none."""
     ours, theirs = line["points"], round(line["their_points"], 6)       # 98.6 - 98.6 of floats
-    if line["label"] == line["base"] or not theirs or ours != ours or theirs != theirs:
+    if not theirs or ours != ours or theirs != theirs:
         return ""
     if not abs(ours) > line["margin"]:
         return "chance"
