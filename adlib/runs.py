@@ -139,8 +139,10 @@ def limit_threads(n: int) -> dict[str, str]:
 
 
 def run_command(method: str, given: dict) -> list[str]:
-    """Arguments of Python that make a run."""
-    return ["-m", "adlib", "run", method, *(x for name, value in given.items() for x in ("-p", f"{name}={value}"))]
+    """Arguments of Python that make a run; the lesson's defaults go without saying."""
+    defaults = lesson_parameters(LESSON_OF[method])
+    changed = [f"{name}={value}" for name, value in given.items() if name not in defaults or value != defaults[name]]
+    return ["-m", "adlib", "run", method, *(x for text in changed for x in ("-p", text))]
 
 
 def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder: Path) -> None:

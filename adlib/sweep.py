@@ -381,8 +381,8 @@ def reason(run: Planned) -> str:
     return f"its process ended with status {status}{killed}; it said last: {said[-1] if said else 'nothing'}"
 
 
-def end(process: subprocess.Popen, patience: float = 30.0) -> None:
-    """End snakemake and the runs below it; each run's kernel ends with its run."""
+def end(process: subprocess.Popen, patience: float = 10.0) -> None:
+    """End snakemake and the runs below it, in the end by force: files are whole or not there, kernels end with runs."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, name)

@@ -291,7 +291,7 @@ def test_a_folder_at_work_is_left_alone(toy, tmp_path):
 def test_wanted_runs_are_found_named_or_made(toy, tmp_path, capsys):
     run, out = toy(FINISH), str(tmp_path / "runs")
     wanted = [("toy", {"seed": seed, "out_dir": out, "category": "001"}) for seed in (0, 1)]
-    with pytest.raises(FileNotFoundError, match=r"make them:\npython -m adlib run toy -p seed=0 .*\npython"):
+    with pytest.raises(FileNotFoundError, match=r"make them:\npython -m adlib run toy -p out_dir=.*\npython"):
         runs.find_runs(wanted)
     there = run(category="001")
     assert runs.find_runs(wanted) == [there]

@@ -286,8 +286,8 @@ def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypa
     process = subprocess.Popen([sys.executable, "-m", "adlib", *command], stdout=subprocess.PIPE, text=True)
     victim = None
     while victim is None and process.poll() is None:
-        victim = next((pid for pid in of_runs(process.pid) if "seed=1" in of_runs(process.pid)[pid]
-                       and "category=bolt" in of_runs(process.pid)[pid]), None)
+        victim = next((pid for pid, words in of_runs(process.pid).items() if {"seed=1", "category=bolt"} <= {*words}),
+                      None)
         time.sleep(0.05)
     wait_for(lambda: list(tmp_path.rglob("smoke-s1-*/notebook.part.ipynb")))
     os.kill(victim, signal.SIGKILL)
