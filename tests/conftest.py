@@ -48,3 +48,11 @@ def demo_root(tmp_path_factory) -> Path:
 def bolt(tmp_path) -> Path:
     """The folder of a small category, `tmp_path / "bolt"`."""
     return make_category(tmp_path)
+
+
+def verdict(capsys, check, *arguments) -> str:
+    """What an exercise's check prints on an answer: one line."""
+    check(*arguments)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    return printed

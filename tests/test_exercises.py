@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import verdict
 
 from adlib.exercises import data_and_metrics, destseg, masked_rd, stfpm
 
@@ -12,13 +13,6 @@ MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
 # Ten 8 x 8 masks: two empty, two with a corner pixel that shrinking does not see, six with one cell of four.
 DRAWN = torch.zeros(10, 8, 8)
 DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
-
-
-def verdict(capsys, check, *arguments) -> str:
-    check(*arguments)
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 1
-    return printed
 
 
 @pytest.mark.parametrize(("check", "answer", "rest", "expected"), [

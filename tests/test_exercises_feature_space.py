@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from conftest import verdict
 
 from adlib.exercises import feature_space as exercises
 
@@ -11,13 +12,6 @@ S = T[NEAREST]
 LONG = T * np.array([1, 1, 1, 99, 1, 1, 1, 1])[:, None]     # one long teacher feature attracts what is not normalised
 BENT = S + 0.1 * T[3]
 DATA, LENGTHS = (T, S, KINDS), (LONG, BENT, KINDS)
-
-
-def verdict(capsys, check, *arguments) -> str:
-    check(*arguments)
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 1
-    return printed
 
 
 @pytest.mark.parametrize(("check", "answer", "rest", "expected"), [
