@@ -133,6 +133,7 @@ def run_sweep(options: argparse.Namespace) -> int:
 
     machine = sweep.pick_machine(options.cores, options.threads, options.device or "auto", profile=options.profile,
                                  executor=options.executor, jobs=options.jobs)
+    options.device = None if machine.devices else options.device     # each run gets one of them
     given = partial(given_parameters, options)
     rows = sweep.rows_of_table(options.table, given) if options.table else sweep.rows_of(options.methods, given)
     categories = sweep.pick_categories(rows[0][1].get("data_root", "data/demo"), options.categories) if rows else []

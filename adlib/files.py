@@ -20,6 +20,8 @@ from adlib import ROOT, find_input, find_output
 from adlib.parameters import IMAGE_SIZE
 
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
+         "iap": "IAP", "iap90": "IAP@90"}
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
             "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None,
             "image_score": "the model's"}

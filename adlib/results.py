@@ -16,12 +16,10 @@ import numpy as np
 import pandas as pd
 
 from adlib import find_input, find_output
-from adlib.files import METRICS, PROTOCOL, SECONDS, read_runs, write
+from adlib.files import METRICS, NAMES, PROTOCOL, SECONDS, read_runs, write
 from adlib.published import IMAGE_SIZE, OWN_PAPER, from_percent, read_published
 from adlib.runs import LESSON_OF, lesson_parameters
 
-NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
-         "iap": "IAP", "iap90": "IAP@90"}
 TEXTURES = {"mvtec": ("carpet", "grid", "leather", "tile", "wood"), "demo": ("brick", "grass", "gravel")}
 OBJECTS = {"mvtec": ("bottle", "cable", "capsule", "hazelnut", "metal_nut", "pill", "screw", "toothbrush",
                      "transistor", "zipper"), "demo": ("blister", "circuit", "hex_nut")}

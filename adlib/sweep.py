@@ -112,7 +112,8 @@ def rows_of_table(name: str, given: Callable[[str], dict], say: Callable = print
         if reason and parameters.get("weights", "").endswith("-digits.pt"):
             from adlib.pretraining import pretrain
 
-            reason = pretrain("digits", where.get("backbone", ablations.EMBEDDED)) and None
+            pretrain("digits", where.get("backbone", ablations.EMBEDDED))
+            reason = None
         if reason:
             say(f"skipped: {name}, {row.label}: {reason}")
         else:

@@ -132,6 +132,14 @@ def test_devices_are_shared_out_one_run_to_each(tmp_path):
         sweep.pick_machine(2, 3)
 
 
+def test_several_devices_on_the_command_line(tmp_path, capsys):
+    make_category(tmp_path / "set", train=2, good=1, bad=1)
+    assert __main__.main(["sweep", "--methods", "nearest", "--data-root", str(tmp_path / "set"), "--seeds", "0-2",
+                          "--out-dir", str(tmp_path), "--device", "cuda:0,cuda:1", "--list"]) == 0
+    found = [line.split("device=")[1].split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert found == ["cuda:0", "cuda:1", "cuda:0"]
+
+
 def test_a_cluster_takes_over(tmp_path):
     machine = sweep.pick_machine(2, profile="profiles/slurm")
     assert machine.remote == ["--profile", "profiles/slurm"]

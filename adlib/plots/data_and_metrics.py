@@ -7,10 +7,8 @@ from torch import Tensor
 
 from adlib import find_input, metrics
 from adlib.data import Category, list_categories, list_files, read_image, read_mask, shrink_mask
+from adlib.files import NAMES as NUMBERS
 from adlib.plots import ACCENT, ANOMALOUS, CMAP, NORMAL, QUIET, arrow, box, new_figure, normal_scale, picture
-
-NUMBERS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
-           "iap": "IAP", "iap90": "IAP@90"}
 
 
 def contact_sheet(data_root: str, *, size: int = 256, normal: int = 2) -> Figure:
