@@ -6,9 +6,10 @@ import shlex
 import sys
 from functools import partial
 
-from adlib import files, parameters, runs  # light; what imports torch is imported by the command that needs it
+from adlib.runs import execute, parameters  # light; what imports torch is imported by the command that needs it
+from adlib.runs.folder import read_runs
 
-TOUR = tuple(dict.fromkeys(runs.LESSON_OF.values()))      # the lessons that `demo` executes, in reading order
+TOUR = tuple(dict.fromkeys(execute.LESSON_OF.values()))      # the lessons that `demo` executes, in reading order
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,26 +49,26 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def run_demo(options: argparse.Namespace) -> int:
-    from adlib import demo
+    from adlib.demo import generate
 
-    root = demo.ensure(demo.root(options.seed))
+    root = generate.ensure(generate.root(options.seed))
     print(f"demo data: {root}", flush=True)
     if options.data_only:
         return 0
     given = {"data_root": str(root), "category": options.category, "budget": "demo", "out_dir": options.out_dir}
-    executed = [runs.run_lesson(lesson, given, out_dir=options.out_dir) for lesson in TOUR]
+    executed = [execute.run_lesson(lesson, given, out_dir=options.out_dir) for lesson in TOUR]
     print()
     for notebook in executed:
-        print(f"{runs.printed_by(notebook, 'report')}  executed lesson: {notebook}\n")
-    from adlib import results
+        print(f"{execute.printed_by(notebook, 'report')}  executed lesson: {notebook}\n")
+    from adlib.runs import report
 
     only = {"dataset": root.name, "category": options.category, "budget": "demo", "seed": "0", "setting": ""}
-    print(results.report(options.out_dir, only=only))
+    print(report.ledger_report(options.out_dir, only=only))
     return 0
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("method", choices=runs.LESSON_OF, metavar="METHOD", help=", ".join(runs.LESSON_OF))
+    parser.add_argument("method", choices=execute.LESSON_OF, metavar="METHOD", help=", ".join(execute.LESSON_OF))
     parser.add_argument("--category", metavar="CAT", help="one of its categories")
     parser.add_argument("--seed", metavar="N")
     add_parameters(parser)
@@ -93,14 +94,14 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
 
 def run_method(options: argparse.Namespace) -> int:
     if options.threads:
-        os.environ.update(runs.limit_threads(options.threads))
-    runs.run(options.method, given_parameters(options, options.method), again=options.again)
+        os.environ.update(execute.limit_threads(options.threads))
+    execute.run(options.method, given_parameters(options, options.method), again=options.again)
     return 0
 
 
 def given_parameters(options: argparse.Namespace, method: str) -> dict:
     """The parameters of a method's lesson that the command line sets, as the types of their defaults."""
-    defaults = runs.lesson_parameters(runs.LESSON_OF[method])
+    defaults = parameters.lesson_parameters(execute.LESSON_OF[method])
     texts = {name: getattr(options, name, None) for name in defaults}
     for text in options.more:
         name, equals, value = text.partition("=")
@@ -112,7 +113,7 @@ def given_parameters(options: argparse.Namespace, method: str) -> dict:
 
 
 def add_sweep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--methods", metavar="A,B", help=f"of {', '.join(runs.LESSON_OF)}; by default all")
+    parser.add_argument("--methods", metavar="A,B", help=f"of {', '.join(execute.LESSON_OF)}; by default all")
     parser.add_argument("--table", metavar="NAME", help="an ablation of adlib/ablations.py instead of methods")
     parser.add_argument("--categories", metavar="A,B", default="all", help="by default all of the data set")
     parser.add_argument("--seeds", metavar="0,1,2", default="0,1,2")
@@ -129,7 +130,7 @@ def add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def run_sweep(options: argparse.Namespace) -> int:
-    from adlib import sweep
+    from adlib.runs import sweep
 
     machine = sweep.pick_machine(options.cores, options.threads, options.device or "auto", profile=options.profile,
                                  executor=options.executor, jobs=options.jobs)
@@ -142,8 +143,8 @@ def run_sweep(options: argparse.Namespace) -> int:
         for run in sweep.missing(planned):
             print(shlex.join(["python", *run.command()]))
         return 0
-    print(sweep.describe(planned, machine), flush=True)
-    missing = sweep.execute(planned, machine, options=options.passed_on)
+    print(sweep.describe_plan(planned, machine), flush=True)
+    missing = sweep.execute_plan(planned, machine, options=options.passed_on)
     print(f"the numbers: python -m adlib results --out-dir {options.out_dir or 'runs'}", flush=True)
     return 1 if missing else 0
 
@@ -158,14 +159,14 @@ def add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def run_results(options: argparse.Namespace) -> int:
-    from adlib import results
+    from adlib.runs import report, tables
 
     only = dict(text.partition("=")[::2] for text in options.only)
     if options.extract:
-        rows = results.select(results.frame(files.read_runs(options.out_dir)), only)
-        print(f"{len(rows)} runs written to {results.write_extract(rows, options.extract)}")
+        rows = tables.select_runs(tables.frame(read_runs(options.out_dir)), only)
+        print(f"{len(rows)} runs written to {tables.write_extract(rows, options.extract)}")
     else:
-        print(results.report(options.out_dir, options.format, only=only))
+        print(report.ledger_report(options.out_dir, options.format, only=only))
     return 0
 
 
@@ -179,10 +180,10 @@ def add_try(parser: argparse.ArgumentParser) -> None:
 
 
 def run_try(options: argparse.Namespace) -> int:
-    from adlib import photographs
+    from adlib.explorer import own_images
 
     size = parameters.parse(options.image_size, "image_size", "auto")
-    photographs.show(photographs.train(options.good, options.new, out_dir=options.out_dir, image_size=size,
+    own_images.show_results(own_images.train(options.good, options.new, out_dir=options.out_dir, image_size=size,
                                        budget=options.budget))
     return 0
 
@@ -193,7 +194,7 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run_describe(options: argparse.Namespace) -> int:
-    from adlib.data import describe
+    from adlib.data.category import describe
 
     return 1 if describe(options.root) else 0
 
@@ -206,9 +207,9 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
-    from adlib import fetch
+    from adlib.data import download
 
-    print(f"unpacked into {fetch.fetch(options.url, sha256=options.sha256, name=options.name)}")
+    print(f"unpacked into {download.fetch(options.url, sha256=options.sha256, name=options.name)}")
     return 0
 
 

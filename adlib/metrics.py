@@ -11,6 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from adlib.settings import METRIC_NAMES, METRICS
+
+__all__ = ["METRICS", "METRIC_NAMES", "Confusion", "PixelCurves", "auroc", "average_precision", "confusion",
+           "evaluate", "iap", "iap_at", "image_threshold", "label_regions", "normal_quantile", "pixel_curves",
+           "pixel_threshold", "pro", "region_thresholds", "threshold_at_fpr", "threshold_at_region_recall",
+           "threshold_of_best_f1", "threshold_of_least_cost"]
+
 STRUCTURES = {4: ndimage.generate_binary_structure(2, 1), 8: ndimage.generate_binary_structure(2, 2)}
 
 

@@ -10,7 +10,7 @@ from adlib import perlin
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.stfpm import STFPM
-from adlib.parameters import IMAGE_SIZE
+from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
 
 # Widths of DeSTSeg's student and segmentation network, for its constructor.

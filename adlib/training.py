@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from adlib.files import write
-from adlib.networks.layers import MAP_SIZE, to_float
+from adlib.networks.layers import to_float
+from adlib.settings import MAP_SIZE, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
 DEPTHWISE_BF16 = 192    # px, from where bf16 on a CPU is faster for depthwise convolutions too
@@ -57,7 +57,7 @@ class History:
     seconds: float = 0.0                                                    # over all interruptions
 
 
-def show(line: str) -> None:
+def print_line(line: str) -> None:
     print(line, flush=True)
 
 
@@ -74,7 +74,7 @@ def fit(
     snapshots: Sequence[int] = (),
     snapshot_images: Tensor | None = None,
     cache_gb: float = 2.0,
-    say: Callable[[str], None] = show,
+    say: Callable[[str], None] = print_line,
 ) -> History:
     """Train a model, stage after stage; it ends in eval mode, on the device, with the weights that each stage kept.
 
@@ -112,7 +112,7 @@ def fit(
     device = pick_device(device)
     model.to(device, memory_format=torch.channels_last)
     data = [x.to(device, memory_format=torch.channels_last) for x in (category.train, category.validation)]
-    run = Run(
+    run = TrainingState(
         model, list(stages), *data, seed, torch.Generator(device).manual_seed(seed),
         [pick_precision(precision, stage.modules, device, data[0].shape[-1]) for stage in stages],
         sorted(snapshots), snapshot_images, checkpoint and Path(checkpoint), checkpoint_seconds, say,
@@ -129,7 +129,7 @@ def fit(
 
 
 @dataclass
-class Run:
+class TrainingState:
     """A training under way: what `fit` was given, made ready, and how far it has come."""
 
     model: nn.Module
@@ -166,24 +166,24 @@ class Run:
         return torch.autocast(self.train.device.type, torch.bfloat16, enabled=enabled)
 
 
-def train_stage(run: Run, cache_bytes: float) -> None:
+def train_stage(run: TrainingState, cache_bytes: float) -> None:
     """Take the steps of the present stage that are left, then keep its best weights."""
     steps, size = count_steps(run.now, len(run.train))
     every = run.now.validate_every or max(1, round(len(run.train) / size))
     order = draw_order(len(run.train), steps * size, seed=run.seed + 10007 * (run.stage + 1)).view(steps, size)
     order, (features, held_features) = order.to(run.train.device), cache_features(run, cache_bytes)
-    clock, pending = Clock(run.step, steps), []
+    clock, pending = ProgressReporter(run.step, steps), []
     take_snapshot(run)
     set_modes(run)
     while run.step < steps:
-        pending.append(take_step(run, select(run.train, features, order[run.step])))
+        pending.append(take_step(run, select_batch(run.train, features, order[run.step])))
         run.step += 1
         done, last = len(run.history.losses) + len(pending), run.step == steps
         validate = run.now.validate and len(run.validation) and (run.step % every == 0 or last)
         save = run.checkpoint and time.perf_counter() - run.saved >= run.checkpoint_seconds
         tell = clock.due(run.step)
         if validate or save or tell or last or done in run.snapshots or len(pending) == CHECK_EVERY:
-            look(run, pending)
+            check_losses(run, pending)
             take_snapshot(run)
         if validate and out_of_patience(run, validation_loss(run, held_features, size)):
             break
@@ -194,7 +194,7 @@ def train_stage(run: Run, cache_bytes: float) -> None:
     end_stage(run)
 
 
-def take_step(run: Run, batch: Batch) -> Tensor:
+def take_step(run: TrainingState, batch: Batch) -> Tensor:
     """One step of the optimizer; the loss stays on the device, so that nothing waits for it."""
     with run.autocast():
         loss = run.now.loss(batch, run.step, run.generator)
@@ -204,19 +204,19 @@ def take_step(run: Run, batch: Batch) -> Tensor:
     return loss.detach()
 
 
-def look(run: Run, pending: list[Tensor]) -> None:
+def check_losses(run: TrainingState, pending: list[Tensor]) -> None:
     """Move pending losses into the history; stop if one, or a weight, is not finite."""
     values, before = torch.stack(pending).tolist(), len(run.history.losses)
     for step, value in enumerate(values, before + 1):
         if not math.isfinite(value):
-            fail(run, step, f"the loss is {value}")
+            raise_not_finite(run, step, f"the loss is {value}")
     if not torch.stack([p.isfinite().all() for m in run.now.modules for p in m.parameters()]).all():
-        fail(run, before + len(values), "a weight is not finite")
+        raise_not_finite(run, before + len(values), "a weight is not finite")
     run.history.losses += values
     pending.clear()
 
 
-def fail(run: Run, step: int, what: str) -> None:
+def raise_not_finite(run: TrainingState, step: int, what: str) -> None:
     lr = run.now.optimizer.param_groups[0]["lr"]
     kept = run.checkpoint and run.checkpoint.exists()
     raise FloatingPointError(
@@ -225,22 +225,22 @@ def fail(run: Run, step: int, what: str) -> None:
 
 
 @torch.no_grad()
-def validation_loss(run: Run, features: list[Tensor] | None, size: int) -> float:
+def validation_loss(run: TrainingState, features: list[Tensor] | None, size: int) -> float:
     """Mean over the validation images of the stage's `validate`, everything in eval mode."""
     run.model.eval()
     total = torch.zeros((), device=run.validation.device)
     for index in torch.arange(len(run.validation), device=run.validation.device).split(size):
         with run.autocast():
-            total += run.now.validate(select(run.validation, features, index)) * len(index)
+            total += run.now.validate(select_batch(run.validation, features, index)) * len(index)
     set_modes(run)
     return total.item() / len(run.validation)
 
 
-def out_of_patience(run: Run, loss: float) -> bool:
+def out_of_patience(run: TrainingState, loss: float) -> bool:
     """Note a validation loss, keep the weights if it is the lowest so far, and say whether to stop."""
     step = len(run.history.losses)
     if not math.isfinite(loss):
-        fail(run, step, f"the validation loss is {loss}")
+        raise_not_finite(run, step, f"the validation loss is {loss}")
     run.history.validation.append((step, loss))
     if run.best is None or loss < run.best["loss"]:
         weights = {k: v.clone() for k, v in nn.ModuleList(run.now.modules).state_dict().items()}
@@ -249,7 +249,7 @@ def out_of_patience(run: Run, loss: float) -> bool:
     return 0 < run.now.patience <= waited
 
 
-def end_stage(run: Run) -> None:
+def end_stage(run: TrainingState) -> None:
     """Load the weights of the lowest validation loss, where the stage has one, and move on."""
     name, last = run.now.name, len(run.history.losses)
     run.history.ends[name] = run.history.kept[name] = last
@@ -260,18 +260,18 @@ def end_stage(run: Run) -> None:
     kept = run.history.kept[name]
     run.stage, run.step, run.best = run.stage + 1, 0, None
     save_checkpoint(run)
-    run.say(f"{name}: done at step {last}, {state(run.history)}, kept the weights of step {kept}, "
+    run.say(f"{name}: done at step {last}, {latest_losses(run.history)}, kept the weights of step {kept}, "
             f"{run.history.seconds:.0f} s")
 
 
-def take_snapshot(run: Run) -> None:
+def take_snapshot(run: TrainingState) -> None:
     step = len(run.history.losses)
     if step in run.snapshots and step not in run.history.snapshots and run.snapshot_images is not None:
         run.history.snapshots[step] = predict(run.model, run.snapshot_images)
         set_modes(run)
 
 
-def set_modes(run: Run) -> None:
+def set_modes(run: TrainingState) -> None:
     """Train mode for what the stage trains, eval mode for the rest: its batch statistics must not move."""
     run.model.eval()
     for module in run.now.modules:
@@ -296,12 +296,12 @@ def draw_order(n: int, count: int, *, seed: int) -> Tensor:
     return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
 
 
-def select(images: Tensor, features: list[Tensor] | None, index: Tensor) -> Batch:
+def select_batch(images: Tensor, features: list[Tensor] | None, index: Tensor) -> Batch:
     return Batch(to_float(images[index]), features and [f[index] for f in features])    # [] keeps channels_last
 
 
 @torch.no_grad()
-def cache_features(run: Run, limit: float) -> list[list[Tensor] | None]:
+def cache_features(run: TrainingState, limit: float) -> list[list[Tensor] | None]:
     """Teacher features of the training and of the validation images; None each if they would exceed `limit` bytes."""
     if run.now.teacher is None:
         return [None, None]
@@ -352,7 +352,7 @@ def peak_memory_mb(device: torch.device | str = "cpu") -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-class Clock:
+class ProgressReporter:
     """Tells how long a stage will take, then how far it is: about every five seconds, at most once per percent."""
 
     def __init__(self, first: int, steps: int):
@@ -364,7 +364,7 @@ class Clock:
         since = time.perf_counter() - self.told[1]
         return step - self.first > 5 and since >= 5 and step - self.told[0] >= self.steps / 100
 
-    def tell(self, run: Run) -> None:
+    def tell(self, run: TrainingState) -> None:
         step, now, name = run.step, time.perf_counter(), run.now.name
         left = (now - self.told[1]) / (step - self.told[0]) * (self.steps - step)
         if step - self.first == 5 and left > 20:
@@ -372,11 +372,11 @@ class Clock:
             run.say(f"{name}: {self.steps - self.first} steps will take about {left:.0f} s and "
                     f"{peak_memory_mb(device) / 1024:.1f} GB on {device} in {precision}")
         elif step - self.first > 5:
-            run.say(f"{name}: step {step}/{self.steps}, {state(run.history)}, about {left:.0f} s left")
+            run.say(f"{name}: step {step}/{self.steps}, {latest_losses(run.history)}, about {left:.0f} s left")
         self.told = step, now
 
 
-def state(history: History) -> str:
+def latest_losses(history: History) -> str:
     last = history.losses[-10:]
     held = f", validation {history.validation[-1][1]:.4g}" if history.validation else ""
     return f"loss {sum(last) / len(last):.4g}{held}"
@@ -385,7 +385,7 @@ def state(history: History) -> str:
 # Checkpoints
 
 
-def save_checkpoint(run: Run) -> None:
+def save_checkpoint(run: TrainingState) -> None:
     """Write all that is needed to go on; under another name first, so that the file is whole at any moment."""
     now = time.perf_counter()
     run.history.seconds, run.counted, run.saved = run.history.seconds + now - run.counted, now, now
@@ -408,7 +408,7 @@ def save_checkpoint(run: Run) -> None:
                       f"folder") from error
 
 
-def load_checkpoint(run: Run) -> None:
+def load_checkpoint(run: TrainingState) -> None:
     """Go on from the checkpoint, if there is one and it belongs to this training."""
     if not run.checkpoint.exists():
         return
@@ -427,7 +427,7 @@ def load_checkpoint(run: Run) -> None:
     run.say(f"going on from {run.checkpoint}, after {len(run.history.losses)} steps")
 
 
-def identify(run: Run) -> dict[str, str]:
+def identify(run: TrainingState) -> dict[str, str]:
     """What must be the same for a checkpoint to be gone on with, in words."""
     trained = {id(x) for x in [*run.trained.parameters(), *run.trained.buffers()]}
     frozen = [x for x in [*run.model.parameters(), *run.model.buffers()] if id(x) not in trained]

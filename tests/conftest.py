@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adlib import demo
+from adlib.demo import generate
 
 
 def save(path: Path, pixels: np.ndarray, **options) -> Path:
@@ -41,7 +41,7 @@ def make_category(root: Path, name: str = "bolt", *, train=10, good=3, bad=4, ma
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory) -> Path:
     """A demo set of two categories."""
-    return demo.generate(tmp_path_factory.mktemp("sets") / "demo", 0, ["gravel", "blister"])
+    return generate.make_set(tmp_path_factory.mktemp("sets") / "demo", 0, ["gravel", "blister"])
 
 
 @pytest.fixture

@@ -11,11 +11,15 @@ import timm
 import torch
 from conftest import make_category
 
-from adlib import ablations, files, parameters, results, runs
-from adlib.ablations import GRIDS, available, contradictions, find_grid, published, run_of
+from adlib import metrics
+from adlib.lessons import ablations
+from adlib.lessons.ablations import GRIDS, available, contradictions, find_grid, published_rows, run_of
 from adlib.networks import teacher as teacher_module
 from adlib.networks.layers import SCConv, SimAM
-from adlib.published import read_published
+from adlib.runs import execute, tables
+from adlib.runs.folder import new_entry
+from adlib.runs.parameters import complete_parameters, lesson_parameters, read_lesson
+from adlib.runs.published import read_published
 from adlib.training import Batch
 
 PUBLISHED = [name for name, grid in GRIDS.items() if grid.source]
@@ -50,7 +54,7 @@ def test_every_number_of_a_papers_table_is_in_its_grid(grid):
     found = read_published()
     paper, table = grid.source
     found = found[(found["paper"] == paper) & (found["table"] == table)]
-    shown = published(grid)
+    shown = published_rows(grid)
     own = [row.label for row in (*grid.rows, *grid.others) if row.published and "table" not in row.published]
     numbers = shown.loc[own].stack().dropna()
     assert sorted(numbers) == sorted(found["value"])
@@ -82,7 +86,7 @@ def test_every_number_of_a_papers_table_is_in_its_grid(grid):
                      "a pair, second row": (98.4, 97.5, 95.3), "a pair, third row": (97.9, 97.1, 94.4)}),
 ])
 def test_the_papers_numbers(name, numbers):
-    shown = published(GRIDS[name])
+    shown = published_rows(GRIDS[name])
     without = set(shown.index) - numbers.keys()
     assert shown.loc[list(without)].isna().all(axis=None), "ours, or not to be told apart"
     for label, row in numbers.items():
@@ -90,7 +94,7 @@ def test_the_papers_numbers(name, numbers):
 
 
 def test_a_number_that_is_not_there_is_nan_and_two_are_refused():
-    assert published(GRIDS["mask_ratio"]).isna().all(axis=None)
+    assert published_rows(GRIDS["mask_ratio"]).isna().all(axis=None)
     with pytest.raises(ValueError, match=r"3 numbers of image_auroc with .*name more columns"):
         ablations.look_up("image_auroc", paper="MaskedRD", table="4", method="masked_rd")
 
@@ -114,11 +118,11 @@ def test_contradictions_are_those_of_the_table_and_its_paper():
 @EVERY_GRID
 def test_each_row_is_a_run_of_its_own_and_the_lesson_takes_its_settings(grid):
     assert len(set(labels(grid))) == len(grid.rows)
-    folders = [runs.folder_of(*run_of(grid, row, {})) for row in grid.rows]
+    folders = [execute.folder_of(*run_of(grid, row, {})) for row in grid.rows]
     assert len(set(folders)) == len(folders)
     for row in grid.rows:
         method, given = run_of(grid, row, {})
-        defaults = runs.lesson_parameters(runs.LESSON_OF[method])
+        defaults = lesson_parameters(execute.LESSON_OF[method])
         assert all(given[name] != defaults[name] for name in given), "only what differs is said"
 
 
@@ -128,7 +132,7 @@ def test_the_row_without_settings_is_the_reference_run(grid):
     plain = [row for row in grid.rows if not row.settings]
     assert {row.method or grid.method for row in plain} == {row.method or grid.method for row in grid.rows}
     for row in plain:
-        assert runs.folder_of(*run_of(grid, row, common)) == runs.folder_of(row.method or grid.method, common)
+        assert execute.folder_of(*run_of(grid, row, common)) == execute.folder_of(row.method or grid.method, common)
 
 
 @EVERY_GRID
@@ -139,7 +143,7 @@ def test_a_grids_base_rows_are_its_own_one_for_each_method(grid):
     if not grid.name.endswith(("backbone", "masked_rd_4")):       # where the papers' base is not the embedded one
         assert not any(row.settings for row in base)
     if grid.source:
-        assert published(grid).loc[list(grid.base)].notna().all(axis=None), "both sides have the base"
+        assert published_rows(grid).loc[list(grid.base)].notna().all(axis=None), "both sides have the base"
 
 
 def test_the_sets_of_parts_and_levels_are_complete():
@@ -231,17 +235,17 @@ def build(place, monkeypatch):
         common = {"data_root": "set", "category": "bolt", "budget": "smoke", "out_dir": str(place / "runs"),
                   "weights": "auto" if grid.name == "stfpm_4" else "random"}
         method, given = run_of(grid, row_of(grid, label), common)
-        lesson = runs.LESSON_OF[method]
+        lesson = execute.LESSON_OF[method]
         if method == "destseg":
             given["texture_source"] = "set/bolt/train"
-        return execute(lesson, runs.with_method(method, given), "meta" if meta else "cpu")
+        return run_cells_of(lesson, execute.with_method(method, given), "meta" if meta else "cpu")
 
     return built
 
 
-def execute(lesson: str, given: dict, device: str) -> dict:
+def run_cells_of(lesson: str, given: dict, device: str) -> dict:
     """The namespace after the run cells that come before the training; networks on "meta" take no memory, no time."""
-    cells = [cell for cell in parameters.read_lesson(lesson)["cells"] if "run" in cell["metadata"].get("tags", [])]
+    cells = [cell for cell in read_lesson(lesson)["cells"] if "run" in cell["metadata"].get("tags", [])]
     sources, namespace = ["".join(cell["source"]) for cell in cells], {}
     for i, source in enumerate(sources):
         if "fit(" in source:
@@ -426,14 +430,14 @@ def runs_of(grid, values: dict, **common) -> pd.DataFrame:
     for label, numbers in values.items():
         for seed, value in enumerate(numbers):
             method, given = run_of(grid, row_of(grid, label), {"category": "circuit", "seed": seed, **common})
-            given = runs.with_method(method, given)
-            given = parameters.complete(runs.LESSON_OF[method], given)
-            entries.append(files.new_entry(method, given) | {"metrics": dict.fromkeys(files.METRICS, value)})
-    return results.frame(entries)
+            given = execute.with_method(method, given)
+            given = complete_parameters(execute.LESSON_OF[method], given)
+            entries.append(new_entry(method, given) | {"metrics": dict.fromkeys(metrics.METRICS, value)})
+    return tables.frame(entries)
 
 
 def in_table(grid, values: dict) -> pd.DataFrame:
-    return ablations.of_table(runs_of(grid, values), grid)
+    return ablations.select_rows(runs_of(grid, values), grid)
 
 
 def line_of(found, label: str, metric: str = "image_auroc") -> dict:
@@ -461,17 +465,17 @@ def everything() -> pd.DataFrame:
 
 @EVERY_GRID
 def test_the_runs_of_every_row_are_found_among_all_others(everything, grid):
-    found = ablations.of_table(everything, grid)
+    found = ablations.select_rows(everything, grid)
     assert sorted(found["variant"]) == sorted(labels(grid))
-    assert results.only_group(found) is found
+    assert tables.only_group(found) is found
 
 
 def test_an_extract_gives_the_same_rows_whether_weights_have_a_column_or_not():
     grid = GRIDS["stfpm_4"]
     ledger = runs_of(grid, {"ImageNet": [0.9], "digits": [0.6], "random weights": [0.5]})
     settings = [f"weights={w}" if w != "auto" else "" for w in ledger["weights"]]
-    extract = results.complete(ledger.assign(setting=settings, weights="auto"))
-    for found in (ablations.of_table(ledger, grid), ablations.of_table(extract, grid)):
+    extract = tables.fill_columns(ledger.assign(setting=settings, weights="auto"))
+    for found in (ablations.select_rows(ledger, grid), ablations.select_rows(extract, grid)):
         assert list(found["variant"]) == ["ImageNet", "digits", "random weights"]
 
 
@@ -479,8 +483,8 @@ def test_runs_that_share_a_parameter_are_told_from_those_that_do_not():
     grid, common = GRIDS["fusion"], {"weights": "mine.pt"}
     ledger = pd.concat([runs_of(grid, {"at image size (paper)": [0.5]}),
                         runs_of(grid, {"at image size (paper)": [0.6]}, **common)])
-    assert list(ablations.of_table(ledger, grid)["image_auroc"]) == [0.5]
-    assert list(ablations.of_table(ledger, grid, common)["image_auroc"]) == [0.6]
+    assert list(ablations.select_rows(ledger, grid)["image_auroc"]) == [0.5]
+    assert list(ablations.select_rows(ledger, grid, common)["image_auroc"]) == [0.6]
 
 
 def test_the_pooled_spread_by_hand():
@@ -525,7 +529,7 @@ def test_without_a_spread_there_is_no_margin():
 
 def test_our_rows_beside_the_papers_by_hand():
     grid = GRIDS["destseg_6"]
-    found = ablations.beside(in_table(grid, {"distance": [0.92, 0.90], "product": [0.90, 0.94, 0.98]}), grid)
+    found = ablations.compare_with_paper(in_table(grid, {"distance": [0.92, 0.90], "product": [0.90, 0.94, 0.98]}), grid)
     assert list(found["metric"].unique()) == list(grid.metrics)
     line = line_of(found, "distance")
     assert (line["base"], line["n"], line["verdict"]) == ("product", 2, "chance")
@@ -548,24 +552,24 @@ def test_our_rows_beside_the_papers_by_hand():
 ])
 def test_verdicts(values, expected):
     grid = GRIDS["stfpm_3"]
-    found = ablations.beside(in_table(grid, {"levels 1, 2, 3": [0.90, 0.91, 0.92], "level 2": values}), grid)
+    found = ablations.compare_with_paper(in_table(grid, {"levels 1, 2, 3": [0.90, 0.91, 0.92], "level 2": values}), grid)
     assert line_of(found, "level 2")["verdict"] == expected
     assert line_of(found, "level 1")["verdict"] == ""
 
 
 def test_there_is_no_verdict_where_the_paper_has_no_difference():
     grid = GRIDS["mask_ratio"]
-    assert set(ablations.beside(in_table(grid, {"0": [0.1, 0.2], "0.5": [0.8, 0.9]}), grid)["verdict"]) == {""}
+    assert set(ablations.compare_with_paper(in_table(grid, {"0": [0.1, 0.2], "0.5": [0.8, 0.9]}), grid)["verdict"]) == {""}
 
 
 def test_a_base_row_without_runs_has_a_stand_in():
     grid = GRIDS["stfpm_backbone"]
-    found = ablations.beside(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9], "WideResNet50-2": [0.7, 0.9]}), grid)
+    found = ablations.compare_with_paper(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9], "WideResNet50-2": [0.7, 0.9]}), grid)
     assert set(found["base"]) == {"WideResNet50-2"}, "with published numbers"
     assert line_of(found, "EfficientNet-lite0")["points"] == pytest.approx(5)
     assert line_of(found, "ResNet18", "pixel_auroc")["their_points"] == pytest.approx(97.0 - 97.3)
     grid = GRIDS["masked_rd_7"]
-    found = ablations.beside(in_table(grid, {"levels 1, 2": [0.8], "levels 1, 3": [0.7]}), grid)
+    found = ablations.compare_with_paper(in_table(grid, {"levels 1, 2": [0.8], "levels 1, 3": [0.7]}), grid)
     assert set(found["base"]) == {"levels 1, 2"}, "the first, if none is published"
     assert line_of(found, "levels 1, 3")["points"] == pytest.approx(-10)
     assert found["their_points"].isna().all()
@@ -573,7 +577,7 @@ def test_a_base_row_without_runs_has_a_stand_in():
 
 def test_a_single_row_is_compared_with_nothing():
     grid = GRIDS["stfpm_backbone"]
-    found = ablations.beside(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9]}), grid)
+    found = ablations.compare_with_paper(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9]}), grid)
     assert set(found["base"]) == {"ResNet18"}
     assert found["points"].isna().all()
     assert line_of(found, "WideResNet50-2", "pro")["their_points"] == pytest.approx(92.3 - 92.1)
@@ -582,14 +586,14 @@ def test_a_single_row_is_compared_with_nothing():
 def test_more_rows_make_the_margin_wider():
     grid = GRIDS["destseg_6"]
     values = {"distance": [0.92, 0.90], "product": [0.90, 0.94]}
-    pair, three = (line_of(ablations.beside(in_table(grid, rows), grid), "distance")["margin"]
+    pair, three = (line_of(ablations.compare_with_paper(in_table(grid, rows), grid), "distance")["margin"]
                    for rows in (values, values | {"concatenation": [0.8, 0.8]}))
     assert three / pair == pytest.approx(scipy.stats.t.ppf(0.9875, 2) / scipy.stats.t.ppf(0.975, 2))
 
 
 def test_each_method_has_its_own_base_row():
     grid = GRIDS["cosine"]
-    found = ablations.beside(in_table(grid, {"RD4AD, flat": [0.8], "RD4AD, pixel": [0.7], "masked RD, pixel": [0.5],
+    found = ablations.compare_with_paper(in_table(grid, {"RD4AD, flat": [0.8], "RD4AD, pixel": [0.7], "masked RD, pixel": [0.5],
                                              "masked RD, flat": [0.6]}), grid)
     assert [line_of(found, label)["points"] for label in labels(grid)] == pytest.approx([0, -10, 0, 10])
 
@@ -597,14 +601,14 @@ def test_each_method_has_its_own_base_row():
 def test_one_category_at_a_time():
     grid = GRIDS["fusion"]
     rows = pd.concat([in_table(grid, {"at stride 4 (code)": [0.8]}),
-                      ablations.of_table(runs_of(grid, {"at stride 4 (code)": [0.8]}, category="gravel"), grid)])
+                      ablations.select_rows(runs_of(grid, {"at stride 4 (code)": [0.8]}, category="gravel"), grid)])
     with pytest.raises(ValueError, match="of circuit, gravel; take one category"):
-        ablations.beside(rows, grid)
+        ablations.compare_with_paper(rows, grid)
 
 
 def test_the_printed_table():
     grid = GRIDS["destseg_6"]
-    text = ablations.as_text(ablations.beside(in_table(grid, {"distance": [0.91], "product": [0.90, 0.94]}), grid))
+    text = ablations.as_text(ablations.compare_with_paper(in_table(grid, {"distance": [0.91], "product": [0.90, 0.94]}), grid))
     assert list(text.index) == labels(grid)
     assert list(text["pixel AP", "ours"]) == ["-", "91.0 (1)", "92.0 ± 2.8 (2)"]
     assert list(text["pixel AP", "paper"]) == ["72.2", "72.0", "75.8"]

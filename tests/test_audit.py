@@ -5,7 +5,8 @@ import pytest
 from skimage.measure import label
 from sklearn.metrics import auc, roc_curve
 
-from adlib import audit, metrics
+from adlib import metrics
+from adlib.lessons import protocols
 
 TWO_MAPS = np.full((2, 4, 4), 0.05)
 TWO_MAPS[0] = [[0.9, 0.8, 0.3, 0.1], [0.7, 0.2, 0.1, 0.1], [0.4, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.6]]
@@ -73,13 +74,13 @@ def slow_destseg(maps, masks):
 @pytest.mark.parametrize(("code", "value"), [("MVTec", 31 / 36), ("DeSTSeg", 0.8491), ("STFPM", 0.625),
                                              ("RD4AD", 0.875)])
 def test_four_codes_on_one_case(code, value):
-    assert audit.PRO_CODES[code](TWO_MAPS, TWO_MASKS) == pytest.approx(value, abs=5e-5)
+    assert protocols.PRO_CODES[code](TWO_MAPS, TWO_MASKS) == pytest.approx(value, abs=5e-5)
 
 
 @pytest.mark.parametrize("levels", [3, None])
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("fast", "slow"), [(audit.pro_stfpm, slow_stfpm), (audit.pro_rd4ad, slow_rd4ad),
-                                            (audit.pro_destseg, slow_destseg)])
+@pytest.mark.parametrize(("fast", "slow"), [(protocols.pro_stfpm, slow_stfpm), (protocols.pro_rd4ad, slow_rd4ad),
+                                            (protocols.pro_destseg, slow_destseg)])
 def test_codes_follow_their_descriptions(fast, slow, seed, levels):
     maps, masks = random_case(seed, levels=levels)
     if levels:                                     # keep sampled thresholds off the scores: rounding would decide
@@ -89,7 +90,7 @@ def test_codes_follow_their_descriptions(fast, slow, seed, levels):
 
 def test_stfpm_thresholds_are_coarser_than_scores():
     maps, masks = random_case(0, size=40)
-    assert audit.pro_stfpm(maps, masks) == pytest.approx(slow_stfpm(maps, masks), abs=1e-9)
+    assert protocols.pro_stfpm(maps, masks) == pytest.approx(slow_stfpm(maps, masks), abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -97,16 +98,16 @@ def test_destseg_samples_out_of_order(seed):
     """Few normal pixels: the sample at the limit lies before its neighbours."""
     rng = np.random.default_rng(seed)
     maps, masks = rng.random((1, 6, 6)), rng.random((1, 6, 6)) < 0.4
-    assert audit.pro_destseg(maps, masks) == pytest.approx(slow_destseg(maps, masks), abs=1e-9)
+    assert protocols.pro_destseg(maps, masks) == pytest.approx(slow_destseg(maps, masks), abs=1e-9)
 
 
-@pytest.mark.parametrize("code", audit.PRO_CODES.values())
+@pytest.mark.parametrize("code", protocols.PRO_CODES.values())
 @pytest.mark.parametrize("masks", [np.zeros((2, 4, 4), bool), np.ones((2, 4, 4), bool)])
 def test_undefined_is_nan(code, masks):
     assert np.isnan(code(TWO_MAPS, masks))
 
 
-@pytest.mark.parametrize("code", [audit.pro_stfpm, audit.pro_rd4ad, audit.pro_destseg])
+@pytest.mark.parametrize("code", [protocols.pro_stfpm, protocols.pro_rd4ad, protocols.pro_destseg])
 def test_a_constant_map_has_no_curve_to_rescale(code):
     assert np.isnan(code(np.ones((2, 4, 4)), TWO_MASKS))
 
@@ -120,25 +121,25 @@ EIGHT[0, :5, :5] = True
                                             ("floor", ["1100", "1100", "0000", "0000"])])
 def test_mask_rules(rule, rows):
     expected = np.array([[c == "1" for c in row] for row in rows])
-    assert (audit.round_masks(EIGHT, 4, rule)[0] == expected).all()
+    assert (protocols.round_masks(EIGHT, 4, rule)[0] == expected).all()
 
 
 def test_antialiasing_decides_near_one_half():
     column = np.zeros((1, 4, 4), bool)
     column[0, :, 0] = True
-    assert audit.shrink_maps(column, 2)[0, 0, 0] == pytest.approx(3 / 7)
-    assert not audit.round_masks(column, 2).any()
+    assert protocols.shrink_maps(column, 2)[0, 0, 0] == pytest.approx(3 / 7)
+    assert not protocols.round_masks(column, 2).any()
 
 
 def test_nearest_takes_one_pixel_of_each_block():
     masks = np.zeros((1, 256, 256), bool)
     masks[0, 2::4, 2::4] = True
-    assert audit.round_masks(masks, 64, "nearest").all()
-    assert not audit.round_masks(~masks, 64, "nearest").any()
-    assert audit.round_masks(masks, 64, "ceil").all()
-    assert not audit.round_masks(masks, 64, "floor").any()
+    assert protocols.round_masks(masks, 64, "nearest").all()
+    assert not protocols.round_masks(~masks, 64, "nearest").any()
+    assert protocols.round_masks(masks, 64, "ceil").all()
+    assert not protocols.round_masks(masks, 64, "floor").any()
     with pytest.raises(ValueError, match="round, ceil, floor, nearest"):
-        audit.round_masks(masks, 64, "up")
+        protocols.round_masks(masks, 64, "up")
 
 
 def test_thin_lines_vanish():
@@ -148,20 +149,20 @@ def test_thin_lines_vanish():
         masks = np.zeros((4, 256, 256), bool)
         for offset in range(4):
             masks[offset, :, 100 + offset:100 + offset + width] = True
-        survived[width] = int(audit.round_masks(masks).any(axis=(1, 2)).sum())
+        survived[width] = int(protocols.round_masks(masks).any(axis=(1, 2)).sum())
     assert survived == {1: 0, 2: 0, 3: 2, 4: 4}
 
 
 def test_a_single_pixel_reaches_four_small_ones():
     masks = np.zeros((1, 256, 256), bool)
     masks[0, 130, 130] = True
-    assert audit.round_masks(masks, 64, "ceil").sum() == 4
-    assert (~audit.round_masks(~masks, 64, "floor")).sum() == 4
+    assert protocols.round_masks(masks, 64, "ceil").sum() == 4
+    assert (~protocols.round_masks(~masks, 64, "floor")).sum() == 4
 
 
 def test_rules_are_nested():
     masks = np.random.default_rng(0).random((2, 64, 64)) < 0.8
-    floor, half, ceil = (audit.round_masks(masks, 32, rule) for rule in ("floor", "round", "ceil"))
+    floor, half, ceil = (protocols.round_masks(masks, 32, rule) for rule in ("floor", "round", "ceil"))
     assert (floor <= half).all()
     assert (half <= ceil).all()
     assert floor.sum() < half.sum() < ceil.sum()
@@ -169,8 +170,8 @@ def test_rules_are_nested():
 
 def test_centre_crop():
     x = np.arange(256 * 256).reshape(1, 256, 256)
-    assert (audit.centre_crop(x) == x[:, 16:240, 16:240]).all()
-    assert audit.centre_crop(x, share=1).shape == x.shape
+    assert (protocols.centre_crop(x) == x[:, 16:240, 16:240]).all()
+    assert protocols.centre_crop(x, share=1).shape == x.shape
 
 
 def test_protocol_audit():
@@ -178,21 +179,21 @@ def test_protocol_audit():
     masks[2, 100:140, 60:110] = True                               # large enough for 64 pixels
     masks[0, 10, 10:12] = masks[0, 11, 12] = True                  # two parts that touch at a corner
     scores, labels = maps.max(axis=(1, 2)), masks.any(axis=(1, 2))
-    rows = audit.protocol_audit(maps, masks, scores, labels)
+    rows = protocols.compare_protocols(maps, masks, scores, labels)
     found = {(row["what"], row["variant"], row["metric"]): (row["value"], row["difference"]) for row in rows}
     assert len(found) == len(rows) == 6 + 4 + 4 * 4 + 2 * 2 + 4
     ours = metrics.evaluate(maps, masks, scores, labels)
     for name, value in ours.items():
         assert found["ours", "ours", name] == (value, 0)
     assert found["PRO code", "MVTec", "pro"] == (ours["pro"], 0)
-    value = audit.pro_stfpm(maps, masks)
+    value = protocols.pro_stfpm(maps, masks)
     assert found["PRO code", "STFPM", "pro"] == (value, value - ours["pro"])
     value = metrics.iap(maps, masks, connectivity=4)
     assert found["connectivity", "4", "iap"] == (value, value - ours["iap"])
     assert value != ours["iap"]
     value = metrics.pro(maps[:, 16:240, 16:240], masks[:, 16:240, 16:240])
     assert found["centre crop", "7/8", "pro"] == (value, value - ours["pro"])
-    small = audit.shrink_maps(maps)
-    half, ceil = (metrics.iap(small, audit.round_masks(masks, rule=rule)) for rule in ("round", "ceil"))
+    small = protocols.shrink_maps(maps)
+    half, ceil = (metrics.iap(small, protocols.round_masks(masks, rule=rule)) for rule in ("round", "ceil"))
     assert found["mask at 64 px", "round", "iap"] == (half, 0)
     assert found["mask at 64 px", "ceil", "iap"] == (ceil, ceil - half)

@@ -8,7 +8,8 @@ from conftest import make_category, save
 from PIL import Image
 
 from adlib import ROOT, find_input, find_output
-from adlib.data import describe, load_category, read_image, read_mask, shrink_mask, take_share
+from adlib.data.category import describe, load_category, subsample
+from adlib.data.images import read_image, read_mask, shrink_mask
 
 
 def test_a_category_arrives_whole(bolt, tmp_path):
@@ -216,13 +217,13 @@ def test_loading_is_silent_when_all_is_well(bolt, tmp_path):
 
 def test_a_share_of_the_training_images(bolt):
     category = load_category(bolt.parent, "bolt", image_size=32)         # 8 to learn from, 2 held back
-    half = take_share(category, 0.5, seed=0)
+    half = subsample(category, 0.5, seed=0)
     assert (len(half.train), len(half.validation)) == (4, 1)
     assert half.test is category.test
     known = {image.numpy().tobytes() for image in category.train}
     assert all(image.numpy().tobytes() in known for image in half.train)
-    assert torch.equal(take_share(category, 0.5, seed=0).train, half.train)
-    assert any(not torch.equal(take_share(category, 0.5, seed=s).train, half.train) for s in (1, 2, 3))
-    few = take_share(category, 0.01, seed=0)
+    assert torch.equal(subsample(category, 0.5, seed=0).train, half.train)
+    assert any(not torch.equal(subsample(category, 0.5, seed=s).train, half.train) for s in (1, 2, 3))
+    few = subsample(category, 0.01, seed=0)
     assert (len(few.train), len(few.validation)) == (1, 1)
-    assert take_share(category, 1.0, seed=0) is category
+    assert subsample(category, 1.0, seed=0) is category

@@ -12,24 +12,24 @@ import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
-from adlib import demo
+from adlib.demo import generate
 
 NINE = {"scratch", "crack", "stain", "hole", "dent", "foreign_fibre", "missing_part", "misplaced_part", "wrong_colour"}
-KINDS = [(category, defect) for category, recipe in demo.CATEGORIES.items() for defect in recipe.defects]
+KINDS = [(category, defect) for category, recipe in generate.CATEGORIES.items() for defect in recipe.defects]
 
 
 @cache
 def shot(category, split, index, seed=1):
-    return demo.photograph(category, split, index, seed)
+    return generate.photograph(category, split, index, seed)
 
 
 def last(category):
-    return demo.DEFECTIVE // len(demo.CATEGORIES[category].defects) - 1
+    return generate.DEFECTIVE // len(generate.CATEGORIES[category].defects) - 1
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    return demo.generate(tmp_path_factory.mktemp("demo") / "set", 1, ["brick"], workers=2)
+    return generate.make_set(tmp_path_factory.mktemp("demo") / "set", 1, ["brick"], workers=2)
 
 
 def files_of(folder):
@@ -37,13 +37,13 @@ def files_of(folder):
 
 
 def test_same_seed_same_bytes_whatever_the_number_of_workers(small, tmp_path):
-    again = demo.generate(tmp_path / "again", 1, "brick", workers=1)
+    again = generate.make_set(tmp_path / "again", 1, "brick", workers=1)
     assert files_of(again) == files_of(small)
 
 
 @pytest.mark.parametrize("category", ["hex_nut", "blister", "circuit"])
 def test_drawn_images_repeat(category):
-    first, second = (demo.photograph(category, "train/good", 3, 1).pixels for _ in range(2))
+    first, second = (generate.photograph(category, "train/good", 3, 1).pixels for _ in range(2))
     assert np.array_equal(first, second)
 
 
@@ -59,7 +59,7 @@ def test_layout_and_counts(small):
     assert len(list((brick / "test/good").glob("*.png"))) == 20
     images = sorted((brick / "test").glob("[!g]*/*.png"))
     assert len(images) == 40
-    assert {f.parent.name for f in images} == set(demo.CATEGORIES["brick"].defects)
+    assert {f.parent.name for f in images} == set(generate.CATEGORIES["brick"].defects)
     for file in images:
         mask = Image.open(brick / "ground_truth" / file.parent.name / f"{file.stem}_mask.png")
         image = Image.open(file)
@@ -76,12 +76,12 @@ def test_the_written_files_are_the_shots(small):
 
 
 def test_plan_of_every_category():
-    assert len(demo.CATEGORIES) >= 6
+    assert len(generate.CATEGORIES) >= 6
     assert {d for _, d in KINDS} == NINE
-    for category, recipe in demo.CATEGORIES.items():
-        plan = demo._plan(category)
+    for category, recipe in generate.CATEGORIES.items():
+        plan = generate._plan(category)
         assert len(recipe.defects) >= 4
-        assert sum(split not in demo.COUNTS for split, _ in plan) == 40
+        assert sum(split not in generate.COUNTS for split, _ in plan) == 40
         assert len(plan) == len(set(plan)) == 120
 
 
@@ -99,9 +99,9 @@ def test_masks_are_exact(category, defect):
 def test_bands_run_from_obvious_to_barely_visible(small):
     rows = list(csv.DictReader((small / "brick/defects.csv").read_text("utf-8").splitlines()))
     assert len(rows) == 40
-    for defect in demo.CATEGORIES["brick"].defects:
+    for defect in generate.CATEGORIES["brick"].defects:
         mine = [r for r in rows if r["defect"] == defect]
-        assert [b for b in demo.BANDS if any(r["band"] == b for r in mine)] == list(demo.BANDS)
+        assert [b for b in generate.BANDS if any(r["band"] == b for r in mine)] == list(generate.BANDS)
         contrast, pixels = np.array([(float(r["contrast"]), int(r["pixels"])) for r in mine]).T
         assert spearmanr(contrast, np.arange(len(mine))).statistic < -0.9
         assert contrast.max() > 0.18
@@ -116,25 +116,25 @@ def test_every_defect_fades_towards_its_last_image(category, defect):
     ends = [[shot(category, f"test/{defect}", i) for i in which] for which in ((0, 1), (n - 1, n))]
     strong, weak = (np.mean([s.contrast * np.sqrt(s.mask.sum()) for s in end]) for end in ends)
     assert strong > 1.3 * weak
-    assert {s.band for s in ends[0]} <= set(demo.BANDS[:2])
+    assert {s.band for s in ends[0]} <= set(generate.BANDS[:2])
     assert ends[1][1].band == "barely visible"
 
 
-@pytest.mark.parametrize("category", [c for c, r in demo.CATEGORIES.items() if r.how == "photograph"])
+@pytest.mark.parametrize("category", [c for c, r in generate.CATEGORIES.items() if r.how == "photograph"])
 def test_crops_stay_in_their_region(category):
-    for split, (left, right) in demo.REGIONS.items():
+    for split, (left, right) in generate.REGIONS.items():
         for i in range(60):
-            _, corners, _ = demo.crop(np.random.default_rng(i), category, split)
+            _, corners, _ = generate.crop(np.random.default_rng(i), category, split)
             assert corners[:, 0].min() >= left + 2
             assert corners[:, 0].max() <= right - 2
             assert corners[:, 1].min() >= 2
             assert corners[:, 1].max() <= 510
             assert 160 <= np.linalg.norm(corners[1] - corners[0]) <= 184
-    assert demo.REGIONS["train"][1] <= demo.REGIONS["test"][0]
+    assert generate.REGIONS["train"][1] <= generate.REGIONS["test"][0]
 
 
 def test_normal_images_carry_harmless_dust():
-    for category in demo.CATEGORIES:
+    for category in generate.CATEGORIES:
         made = shot(category, "train/good", 1)
         assert made.dust.any()
         assert not made.mask.any()
@@ -155,77 +155,77 @@ def test_an_interrupted_call_leaves_nothing(tmp_path, monkeypatch):
         return whole
 
     whole = shot("brick", "train/good", 0)
-    monkeypatch.setattr(demo, "photograph", stop)
+    monkeypatch.setattr(generate, "photograph", stop)
     with pytest.raises(KeyboardInterrupt):
-        demo.generate(tmp_path / "set", 1, "brick", workers=1)
+        generate.make_set(tmp_path / "set", 1, "brick", workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_that_dies_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "_helper", lambda *_: subprocess.Popen(
+    monkeypatch.setattr(generate, "_helper", lambda *_: subprocess.Popen(
         [sys.executable, "-c", "raise OSError('disk full')"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True))  # fmt: skip
     with pytest.raises(RuntimeError, match="disk full"):
-        demo.generate(tmp_path / "set", 1, "brick", workers=2)
+        generate.make_set(tmp_path / "set", 1, "brick", workers=2)
     assert list(tmp_path.iterdir()) == []
 
 
 def quick(monkeypatch):
-    monkeypatch.setattr(demo, "COUNTS", {"train/good": 1, "test/good": 1})
-    monkeypatch.setattr(demo, "DEFECTIVE", 0)
-    monkeypatch.setattr(demo, "CATEGORIES", {"brick": demo.CATEGORIES["brick"]})
+    monkeypatch.setattr(generate, "COUNTS", {"train/good": 1, "test/good": 1})
+    monkeypatch.setattr(generate, "DEFECTIVE", 0)
+    monkeypatch.setattr(generate, "CATEGORIES", {"brick": generate.CATEGORIES["brick"]})
 
 
 def test_generate_replaces_a_set_but_nothing_else(tmp_path, monkeypatch):
     quick(monkeypatch)
-    target = demo.generate(tmp_path / "set", 1, workers=1)
+    target = generate.make_set(tmp_path / "set", 1, workers=1)
     (target / "left over").mkdir()
-    assert sorted(p.name for p in demo.generate(target, 2, workers=1).iterdir()) == ["README.txt", "brick"]
+    assert sorted(p.name for p in generate.make_set(target, 2, workers=1).iterdir()) == ["README.txt", "brick"]
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "README.txt").write_text("my photographs")
     with pytest.raises(FileExistsError, match="not a demo set"):
-        demo.generate(mine, 1, workers=1)
+        generate.make_set(mine, 1, workers=1)
     with pytest.raises(ValueError, match="choose out of brick"):
-        demo.generate(tmp_path / "set", 1, "carpet")
+        generate.make_set(tmp_path / "set", 1, "carpet")
 
 
 def test_parallel_calls_end_in_one_whole_set(tmp_path, monkeypatch):
     quick(monkeypatch)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: demo.generate(tmp_path / "set", 1, workers=1), range(3)))
+        list(pool.map(lambda _: generate.make_set(tmp_path / "set", 1, workers=1), range(3)))
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
-    assert demo._complete(tmp_path / "set", 1)
+    assert generate._complete(tmp_path / "set", 1)
     assert (tmp_path / "set/brick/test/good/000.png").is_file()
 
 
 def test_ensure(tmp_path, monkeypatch, capsys):
     quick(monkeypatch)
-    monkeypatch.setattr(demo, "ROOT", tmp_path)
-    monkeypatch.setattr(demo.os, "cpu_count", lambda: 1)
-    made = demo.ensure("data/demo-s7")
-    assert made == demo.root(7) == tmp_path / "data" / "demo-s7"
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate.os, "cpu_count", lambda: 1)
+    made = generate.ensure("data/demo-s7")
+    assert made == generate.root(7) == tmp_path / "data" / "demo-s7"
     assert (made / "brick/train/good/000.png").is_file()
     written = (made / "README.txt").stat().st_mtime_ns
     capsys.readouterr()
-    assert demo.ensure(made) == made
+    assert generate.ensure(made) == made
     assert (made / "README.txt").stat().st_mtime_ns == written
     assert capsys.readouterr().out == ""
-    assert demo.ensure("data/mvtec") == Path("data/mvtec")
-    assert demo.ensure(tmp_path / "elsewhere" / "demo") == tmp_path / "elsewhere" / "demo"
+    assert generate.ensure("data/mvtec") == Path("data/mvtec")
+    assert generate.ensure(tmp_path / "elsewhere" / "demo") == tmp_path / "elsewhere" / "demo"
     assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.slow
 def test_the_floor_leaves_room_to_learn(tmp_path):
     torch = pytest.importorskip("torch")
-    from adlib.data import load_category
+    from adlib.data.category import load_category
     from adlib.metrics import auroc
     from adlib.networks.nearest import NearestPatch
     from adlib.networks.teacher import Teacher
 
-    made, teacher, aurocs = demo.generate(tmp_path / "set", 1), Teacher("efficientnet_lite0"), {}
-    for name in demo.CATEGORIES:
+    made, teacher, aurocs = generate.make_set(tmp_path / "set", 1), Teacher("efficientnet_lite0"), {}
+    for name in generate.CATEGORIES:
         category = load_category(made, name, image_size=128)
         model = NearestPatch(teacher).remember(category.train)
         with torch.inference_mode():

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from adlib.losses import cosine_distance, focal_loss, l1_loss
-from adlib.networks import BACKBONES
 from adlib.networks.destseg import DeSTSeg, resize, shrink_target
 from adlib.networks.layers import ASPP
 from adlib.networks.teacher import Teacher
+from adlib.settings import BACKBONES
 
 SMALL = {"student_width": 8, "width": 8}
 

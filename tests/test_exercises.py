@@ -3,7 +3,7 @@ import pytest
 import torch
 from conftest import verdict
 
-from adlib.exercises import data_and_metrics, destseg, masked_rd, stfpm
+from adlib.lessons.exercises import data_and_metrics, destseg, masked_rd, stfpm
 
 NORMAL, LABELS = np.arange(20.0), np.array([False] * 8 + [True] * 4)
 SCORES = np.array([1.0, 5, 9, 12, 18.5, 19, 3, 18.04, 30, 31, 30.5, 40])

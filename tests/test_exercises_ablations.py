@@ -2,7 +2,7 @@
 
 import pytest
 
-from adlib.exercises import ablations as exercises
+from adlib.lessons.exercises import ablations as exercises
 
 ROOT2, ROOT3 = 2 ** 0.5, 3 ** 0.5
 # The first is ahead by 0.9 points on average; the second in four of nine pairs, in one of equal seeds.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from adlib.exercises import failure_cases
-from adlib.failures import wilson
+from adlib.lessons.exercises import failure_cases
+from adlib.lessons.failures import wilson
 
 # Two methods; of the five anomalous images (the last ones) the first two are missed by both, the third by one.
 ALARMS = np.array([[1, 0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 1, 1]], bool)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import verdict
 
-from adlib.exercises import feature_space as exercises
+from adlib.lessons.exercises import feature_space as exercises
 
 # Eight positions, the last five anomalous; the nearest teacher feature of each, in this order.
 KINDS = np.array([False] * 3 + [True] * 5)

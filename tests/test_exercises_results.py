@@ -5,7 +5,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from adlib.exercises import results
+from adlib.lessons.exercises import results
 
 NUMBERS = np.random.default_rng(5).random((3, 4, 3)).round(1)      # of 3 methods, 4 categories, 3 seeds; with ties
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import verdict
 
-from adlib.exercises import threshold_explorer as exercises
+from adlib.lessons.exercises import threshold_explorer as exercises
 
 LABELS = np.array([False] * 5 + [True] * 10)
 SCORES = np.array([1.0, 2, 3, 4, 6, 0.5, 2.5, 3.5, 4, 5, 5.5, 5.8, 8, 9, 10])     # above 4: six of ten

@@ -15,9 +15,10 @@ from sklearn.metrics import confusion_matrix, jaccard_score, precision_score, re
 from test_ledger import leave
 from test_metrics import random_case, regions_of
 
-from adlib import coding, explorer, metrics
-from adlib.explorer import ThresholdExplorer
-from adlib.ledger import load_run
+from adlib import metrics
+from adlib.explorer import quantize, widget
+from adlib.explorer.widget import ThresholdExplorer
+from adlib.runs.record import load_run
 
 
 def case(seed=0, n=6, size=24, **options):
@@ -58,8 +59,8 @@ def saturated(n=4):
 @pytest.mark.parametrize("maps", [smooth(), saturated(), np.round(smooth() * 8), np.full((2, 8, 8), 0.25)],
                          ids=["smooth", "saturated", "few values", "constant"])
 def test_reaching_an_edge_is_reaching_its_code(maps):
-    edges = coding.choose_edges(maps, [])
-    codes = coding.encode(maps, edges)
+    edges = quantize.choose_edges(maps, [])
+    codes = quantize.encode(maps, edges)
     for c in np.unique(np.linspace(0, len(edges) - 1, 50).astype(int)):
         assert np.array_equal(maps >= edges[c], codes >= c)     # float64 edges: nothing is rounded
     assert (codes >= 0).all()
@@ -69,18 +70,18 @@ def test_reaching_an_edge_is_reaching_its_code(maps):
 
 def test_the_top_hundredth_of_the_pixels_has_a_thousand_steps():
     maps = smooth(16)
-    edges, start = coding.choose_edges(maps, []), np.quantile(maps, 0.99)
-    assert np.unique(coding.encode(maps, edges)[maps >= start]).size >= 1000
+    edges, start = quantize.choose_edges(maps, []), np.quantile(maps, 0.99)
+    assert np.unique(quantize.encode(maps, edges)[maps >= start]).size >= 1000
 
 
 def test_few_scores_are_all_told_apart():
     maps = np.random.default_rng(0).normal(size=(1, 20, 25)).astype(np.float32)
-    assert coding.choose_edges(maps, [])[:-1].tolist() == np.unique(maps).tolist()
+    assert quantize.choose_edges(maps, [])[:-1].tolist() == np.unique(maps).tolist()
 
 
 def test_what_must_be_exact_is_an_edge():
     exact = [0.123456789, 7.5, -3.25, np.nan, np.inf]
-    edges = coding.choose_edges(smooth(), exact)
+    edges = quantize.choose_edges(smooth(), exact)
     assert set(exact[:3]) < set(edges.tolist())
     assert np.isfinite(edges).all()
     assert (np.diff(edges) > 0).all()
@@ -88,24 +89,24 @@ def test_what_must_be_exact_is_an_edge():
 
 def test_a_threshold_goes_up_to_the_next_edge_and_no_further_than_the_last():
     edges = np.array([1.0, 2.0, 3.0])
-    assert [coding.code_of(t, edges) for t in (-1, 1, 1.5, 2, 9, np.inf)] == [0, 0, 1, 1, 2, 2]
+    assert [quantize.code_of(t, edges) for t in (-1, 1, 1.5, 2, 9, np.inf)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_maps_and_masks_come_back_from_their_bytes():
     codes = np.random.default_rng(0).integers(0, 65536, (3, 7, 5), dtype=np.uint16)
-    for code, packed in zip(codes, coding.deflate_maps(codes), strict=True):
+    for code, packed in zip(codes, quantize.deflate_maps(codes), strict=True):
         low, high = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(2, 7, 5).astype(np.uint16)
         folded = low + 256 * high
         steps = np.where(folded % 2, ~(folded >> 1), folded >> 1)       # 0, 1, 2, 3 are 0, -1, 1, -2
         assert np.array_equal(steps.cumsum(0, np.uint16).cumsum(1, np.uint16), code)
     mask = codes[0] % 2 == 0
-    bits = np.unpackbits(np.frombuffer(zlib.decompress(coding.deflate_masks(mask[None])[0]), np.uint8))
+    bits = np.unpackbits(np.frombuffer(zlib.decompress(quantize.deflate_masks(mask[None])[0]), np.uint8))
     assert np.array_equal(bits[:35].reshape(7, 5), mask)
 
 
 def test_a_block_of_bytes_holds_aligned_arrays():
     given = {"a": np.arange(3, dtype=np.uint8), "b": np.array([1.5, 2.5]), "c": [b"xy", b"", b"z"]}
-    header, arrays = unpack(coding.pack({"title": "Ω"}, given))
+    header, arrays = unpack(quantize.pack({"title": "Ω"}, given))
     assert header["title"] == "Ω"
     assert header["ends"] == {"c": [2, 2, 3]}
     assert [arrays["a"].tolist(), arrays["b"].tolist(), arrays["c"].tobytes()] == [[0, 1, 2], [1.5, 2.5], b"xyz"]
@@ -145,7 +146,7 @@ def check_numbers(found, maps, masks, scores, labels, t):
 def test_overlap_and_reach_lie_on_the_pro_and_roc_curves():
     maps, images, masks, labels = case(3, levels=3)      # few scores: each is an edge
     coded, curves = ThresholdExplorer(maps, images, masks, labels).coded[0], metrics.pixel_curves(maps, masks)
-    codes = [coding.code_of(t, coded.edges) for t in curves.thresholds]
+    codes = [quantize.code_of(t, coded.edges) for t in curves.thresholds]
     assert coded.overlap[codes] == pytest.approx(curves.pro[2::2])
     assert (coded.anomalous_reach[codes] / masks.sum()) == pytest.approx(curves.tpr[2::2])
     assert (coded.reach - coded.anomalous_reach)[codes] / (~masks).sum() == pytest.approx(curves.fpr[2::2])
@@ -257,7 +258,7 @@ def test_a_page_of_many_images_shows_some_and_counts_all(tmp_path):
     shown = ThresholdExplorer(maps, images, masks, labels)
     shown.index = 77
     header, arrays = block_of(shown.to_html(tmp_path / "page.html").read_text())
-    assert len(header["shown"]) == explorer.SHOWN == len(header["ends"]["codes0"])
+    assert len(header["shown"]) == widget.SHOWN == len(header["ends"]["codes0"])
     assert header["shown"] == sorted(set(header["shown"]))
     assert {77, int(maps.max(axis=(1, 2)).argmax())} <= set(header["shown"])
     assert "64 of 100 images" in header["notes"][0]
@@ -326,7 +327,7 @@ def test_a_data_set_that_has_changed_since_is_found_out(run_folders):
 
 def test_a_one_class_run_has_no_masks(run_folders):
     run = load_run(run_folders[1][0])
-    data = explorer.load_category("digits", "3", image_size=32)
+    data = widget.load_category("digits", "3", image_size=32)
     n = len(data.test)
     run.entry = run.entry | {"image_size": 32, "parameters": {"data_root": "digits", "category": "3"},
                              "protocol": run.entry["protocol"] | {"image_score": "mean of the map"}}

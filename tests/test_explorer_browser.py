@@ -18,8 +18,8 @@ import pytest
 from scipy import ndimage
 
 from adlib import ROOT
-from adlib.data import load_category
-from adlib.explorer import ThresholdExplorer
+from adlib.data.category import load_category
+from adlib.explorer.widget import ThresholdExplorer
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
 from adlib.training import predict

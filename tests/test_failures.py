@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from scipy.spatial import cKDTree
 
-from adlib import failures as f
+from adlib.lessons import failures as f
 from adlib.metrics import image_threshold
 
 SIDE, CELL = 128, 8
@@ -73,7 +73,7 @@ class Detector:
         m = self.map(image)
         near = m if mask is None else f.only_near(torch.from_numpy(m)[None], torch.from_numpy(mask)[None], cell=CELL)
         margin, alone, loudest = f.margins([m.max(), near.max(), self.scores.max()], self.scores, self.threshold)
-        level = f.in_normal_units(m[None], self.validation)[0]
+        level = f.normalize_maps(m[None], self.validation)[0]
         kind = f.kind_of(mask is not None, margin, alone)
         return kind and f.measure(image, mask, level, usual, cell=CELL, kind=kind, margin=margin, loudest=loudest)
 
@@ -98,7 +98,7 @@ def build_cases(seed=0):
     """(known cause, facts) of detectors that failed as they were built to."""
     rng = np.random.default_rng(seed)
     cloths, boards, mottles = ([make(rng) for _ in range(24)] for make in (cloth, board, mottled))
-    of_cloth, of_board, of_mottled = (f.study(as_uint8(x), side=SIDE) for x in (cloths, boards, mottles))
+    of_cloth, of_board, of_mottled = (f.fit_normal(as_uint8(x), side=SIDE) for x in (cloths, boards, mottles))
     on_cloth = Detector(cloths, [cloth(rng) for _ in range(20)])
     on_board = Detector(boards, [board(rng) for _ in range(20)])
     on_mottled = Detector(mottles, [mottled(rng) for _ in range(20)])
@@ -138,7 +138,7 @@ def cases():
 
 
 def test_the_suggested_cause_is_the_known_one(cases):
-    found = Counter((known, f.suggest(facts)[0]) for known, facts in cases if facts is not None)
+    found = Counter((known, f.suggest_causes(facts)[0]) for known, facts in cases if facts is not None)
     of = Counter(known for known, facts in cases if facts is not None)
     assert set(of) == {f.PART, f.SMALL, f.FAINT, f.AMBIGUOUS, f.NOISY, f.BLIND}
     assert sum(of.values()) >= 40
@@ -148,7 +148,7 @@ def test_the_suggested_cause_is_the_known_one(cases):
 
 
 def test_each_rule_by_itself():
-    usually = f.Look(pixels=640, cells=10, elongation=1, contrast=0.05, usual_contrast=0.1, difference=0.05,
+    usually = f.RegionAppearance(pixels=640, cells=10, elongation=1, contrast=0.05, usual_contrast=0.1, difference=0.05,
                      usual_difference=0.1, familiar=1, aligned=0.0)
     clear, weak = replace(usually, contrast=0.2), replace(usually, contrast=0.12)
     miss = f.Facts(f.MISS, -1, 0.1, share=0.1, area=0.1, peak=1.2, background=1.0, distance=9, region=clear,
@@ -178,20 +178,20 @@ def test_each_rule_by_itself():
         (replace(alarm, kind=f.ELSEWHERE, region=clear, distance=1.0), [f.NOISY, f.AMBIGUOUS]),
         (replace(alarm, kind=f.ELSEWHERE, region=clear, distance=9.0), [f.AMBIGUOUS]),
     ]:
-        assert f.suggest(facts) == expected, facts
+        assert f.suggest_causes(facts) == expected, facts
 
 
 def test_a_case_without_a_region_has_no_cause_but_an_alarm_has():
-    usual = f.study(as_uint8([cloth(np.random.default_rng(0)) for _ in range(3)]), side=SIDE)
+    usual = f.fit_normal(as_uint8([cloth(np.random.default_rng(0)) for _ in range(3)]), side=SIDE)
     level = np.zeros((SIDE, SIDE))
     level[40:50, 40:50] = 3
     for mask in (None, np.zeros((SIDE, SIDE), bool)):
         facts = f.measure(usual.images[0], mask, level, usual, cell=CELL, kind=f.MISS)
-        assert f.suggest(facts) == [f.NO_REGION]
+        assert f.suggest_causes(facts) == [f.NO_REGION]
         assert facts.region is None
         assert np.isnan([facts.share, facts.area, facts.distance]).all()
         alarm = f.measure(usual.images[0], mask, level, usual, cell=CELL, kind=f.FALSE_ALARM, margin=1.0, loudest=2.0)
-        assert f.suggest(alarm)[0] == f.RANGE
+        assert f.suggest_causes(alarm)[0] == f.RANGE
 
 
 # Verdicts ------------------------------------------------------------------------------------------------------------
@@ -199,10 +199,10 @@ def test_a_case_without_a_region_has_no_cause_but_an_alarm_has():
 
 def test_normal_units_and_margins_by_hand():
     normal = np.linspace(0, 10, 10001).reshape(1, 1, -1)       # median 5, 99.9 % quantile 9.99
-    np.testing.assert_allclose(f.in_normal_units([[[5.0, 9.99, 0.01]]], normal), [[[0, 1, -1]]], atol=1e-9)
+    np.testing.assert_allclose(f.normalize_maps([[[5.0, 9.99, 0.01]]], normal), [[[0, 1, -1]]], atol=1e-9)
     np.testing.assert_allclose(f.margins([4.0, 2.0, 5.0, 1.0], [1.0, 2.0, 3.0], 4.0), [0, -1, 0.5, -1.5])
     assert np.isfinite(f.margins([1.0], [0.0, 0.0], 0.0)).all()
-    assert np.isfinite(f.in_normal_units(np.ones((1, 2, 2)), np.zeros((1, 2, 2)))).all()
+    assert np.isfinite(f.normalize_maps(np.ones((1, 2, 2)), np.zeros((1, 2, 2)))).all()
 
 
 def test_the_one_method_that_is_right():
@@ -216,11 +216,11 @@ def test_failures_are_found_and_the_worst_come_first():
     masks, levels = np.zeros((6, SIDE, SIDE), bool), np.ones((6, SIDE, SIDE))
     masks[2:5, 60:70, 60:70] = True                             # the last one's region vanished
     found, alone = np.array([-0.1, 0.5, 2.0, 1.0, -0.7, 3.0]), np.array([-1, -1, -0.2, 0.1, -1, 3.0])
-    usual = f.study(as_uint8(pixels), side=SIDE)
+    usual = f.fit_normal(as_uint8(pixels), side=SIDE)
     failures = f.find_failures(pixels, masks, labels, levels, found, alone, usual, cell=CELL, loudest=0.6)
     assert [(x.index, x.kind) for x in failures] == [(2, f.ELSEWHERE), (4, f.MISS), (1, f.FALSE_ALARM)]
     assert failures[2].causes[0] == f.RANGE
-    assert [x.causes for x in failures] == [f.suggest(x.facts) for x in failures]
+    assert [x.causes for x in failures] == [f.suggest_causes(x.facts) for x in failures]
     blind = f.find_failures(pixels, None, labels, levels, found, found, usual, cell=CELL, loudest=0.6)
     assert [(x.index, x.kind) for x in blind] == [(4, f.MISS), (1, f.FALSE_ALARM)]
 
@@ -247,11 +247,11 @@ def test_contrast_is_the_wasserstein_distance_of_the_strongest_channel():
     image[0, 1][region] = image[0, 1][region] * 0.3 + 0.5
     ring = f.surroundings(region, width=4)
     expected = max(scipy.stats.wasserstein_distance(c[region], c[ring]) for c in image[0])
-    assert f.contrast(image, region, ring, steps=2000)[0] == pytest.approx(expected, abs=2e-3)
-    assert f.contrast(image, region, ring)[0] == pytest.approx(expected, abs=0.02)
+    assert f.region_contrast(image, region, ring, steps=2000)[0] == pytest.approx(expected, abs=2e-3)
+    assert f.region_contrast(image, region, ring)[0] == pytest.approx(expected, abs=0.02)
     groove = np.full((1, 3, 20, 20), 0.5)                   # equal means, but a bright and a dark flank
     groove[..., 4:9, 4:14], groove[..., 9:14, 4:14] = 0.3, 0.7
-    assert f.contrast(groove, region, ring)[0] == pytest.approx(0.2)
+    assert f.region_contrast(groove, region, ring)[0] == pytest.approx(0.2)
 
 
 def test_surroundings_leave_a_gap_and_find_room():
@@ -259,7 +259,7 @@ def test_surroundings_leave_a_gap_and_find_room():
     region[0, 4] = True
     assert np.flatnonzero(f.surroundings(region, width=3)).tolist() == [0, 1, 7, 8, 9]
     assert f.surroundings(np.array([[True, False]]), width=3).tolist() == [[False, True]]
-    assert f.contrast(np.zeros((2, 3, 1, 2)), np.ones((1, 2), bool), np.zeros((1, 2), bool)).tolist() == [0, 0]
+    assert f.region_contrast(np.zeros((2, 3, 1, 2)), np.ones((1, 2), bool), np.zeros((1, 2), bool)).tolist() == [0, 0]
 
 
 def test_difference_to_the_nearest_normal_image_against_a_loop(monkeypatch):
@@ -276,36 +276,36 @@ def test_difference_to_the_nearest_normal_image_against_a_loop(monkeypatch):
 
 def test_a_look_by_hand():
     dark = np.full((3, 64, 64), 0.25, np.float32)
-    usual = f.study(as_uint8([dark] * 4), side=64)
+    usual = f.fit_normal(as_uint8([dark] * 4), side=64)
     image, region = dark.copy(), np.zeros((64, 64), bool)
     region[20:36, 20:28] = True                             # 16 x 8: thickness 8
     image[0, 20:28, 20:28] = 0.75                           # half of it is red
-    look = f.look_at(image, region, usual, cell=4)
+    look = f.measure_appearance(image, region, usual, cell=4)
     assert (look.pixels, look.cells, look.elongation) == (128, 8, 2)
     assert look.contrast == pytest.approx(0.25, abs=0.01)           # half of the region by 0.5
     assert look.difference == pytest.approx(0.5 / 6, abs=0.01)      # half of it in one of three channels
     assert look.usual_contrast == look.usual_difference == 0
     assert look.familiar == 0.5
     image[0, 20:28, 20:28] = 0.32                           # the next 16th above: noise can do that to 0.25
-    assert f.look_at(image, region, usual, cell=4).familiar == 1
+    assert f.measure_appearance(image, region, usual, cell=4).familiar == 1
     image[:, 20:28, 20:28] = 0.32                           # but not in all channels at once
-    assert f.look_at(image, region, usual, cell=4).familiar == 0.5
+    assert f.measure_appearance(image, region, usual, cell=4).familiar == 0.5
     assert look.visible
-    assert not f.look_at(dark, region, usual, cell=4).visible
+    assert not f.measure_appearance(dark, region, usual, cell=4).visible
 
 
 def test_what_is_usual_is_what_nineteen_of_twenty_normal_images_stay_below(normal):
-    usual, region = f.study(normal, side=64), np.zeros((64, 64), bool)
+    usual, region = f.fit_normal(normal, side=64), np.zeros((64, 64), bool)
     region[20:30, 20:30] = True
-    look = f.look_at(usual.images[0], region, usual, cell=4)
+    look = f.measure_appearance(usual.images[0], region, usual, cell=4)
     around = f.surroundings(region, width=8)
-    assert look.contrast == f.contrast(usual.images, region, around)[0]
-    assert look.usual_contrast == np.quantile(f.contrast(usual.images, region, around), 0.95)
+    assert look.contrast == f.region_contrast(usual.images, region, around)[0]
+    assert look.usual_contrast == np.quantile(f.region_contrast(usual.images, region, around), 0.95)
     assert look.usual_difference == np.quantile(f.difference(usual.images[0], region, usual.images)[1], 0.95)
 
 
 def test_visible_is_more_than_usual_and_than_a_few_grey_levels():
-    look = f.Look(pixels=9, cells=1, elongation=1, contrast=0.10, usual_contrast=0.08, difference=0.05,
+    look = f.RegionAppearance(pixels=9, cells=1, elongation=1, contrast=0.10, usual_contrast=0.08, difference=0.05,
                   usual_difference=0.03, familiar=1, aligned=0.0)
     assert (look.visible, look.striking) == (True, False)
     assert replace(look, contrast=0.13).striking
@@ -317,16 +317,16 @@ def test_visible_is_more_than_usual_and_than_a_few_grey_levels():
 
 def test_alignment_tells_places_from_textures():
     rng = np.random.default_rng(0)
-    assert f.study(as_uint8([board(rng) for _ in range(8)]), side=SIDE).alignment > 0.7
-    assert f.study(as_uint8([cloth(rng) for _ in range(8)]), side=SIDE).alignment < 0.3
+    assert f.fit_normal(as_uint8([board(rng) for _ in range(8)]), side=SIDE).alignment > 0.7
+    assert f.fit_normal(as_uint8([cloth(rng) for _ in range(8)]), side=SIDE).alignment < 0.3
     grey = torch.full((2, 3, 32, 32), 100, dtype=torch.uint8)
-    assert f.study(grey, side=32).alignment == 0
-    assert f.study(grey[:1], side=32).alignment == 0
-    assert len(f.study(grey[:1].expand(100, -1, -1, -1), side=32).images) == 48
+    assert f.fit_normal(grey, side=32).alignment == 0
+    assert f.fit_normal(grey[:1], side=32).alignment == 0
+    assert len(f.fit_normal(grey[:1].expand(100, -1, -1, -1), side=32).images) == 48
 
 
 def test_facts_of_a_map_by_hand():
-    usual = f.study(as_uint8([np.full((3, 32, 32), 0.5)] * 2), side=32)
+    usual = f.fit_normal(as_uint8([np.full((3, 32, 32), 0.5)] * 2), side=32)
     mask, level = np.zeros((32, 32), bool), np.full((32, 32), -1.0)
     mask[2, 3], mask[10:12, 10:12] = True, True             # the larger region counts
     level[10, 15], level[11, 11], level[30, 30] = 2.0, 0.9, 0.5     # the peak, 4 pixels from the region

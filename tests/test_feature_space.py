@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
-from adlib import feature_space as fs
+from adlib.lessons import feature_space as fs
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 
@@ -90,7 +90,7 @@ def test_the_draw_belongs_to_the_seed():
 
 def test_every_image_has_its_first_before_any_has_its_second():
     cells = np.array([[0, y, 0] for y in range(9)] + [[4, y, 0] for y in range(2)] + [[7, 0, 0]])
-    found = fs.spread(cells, np.random.default_rng(0))[:, 0].tolist()
+    found = fs.spread_in_image(cells, np.random.default_rng(0))[:, 0].tolist()
     assert sorted(found[:3]) == [0, 4, 7]
     assert sorted(found[3:5]) == [0, 4]
     assert found[5:] == [0] * 7
@@ -179,8 +179,8 @@ def test_a_student_that_is_shuffled_only_where_it_is_anomalous():
 def test_answers_of_a_worked_example():
     t = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     s = np.array([[5.0, 1, 0], [3, 1, 0], [0, 1, 0.5]])
-    whose = fs.answers(t, s, np.array([False, True, True]))
-    assert [fs.ANSWERS[i] for i in whose] == ["own", "normal", "anomalous"]
+    whose = fs.nearest_kind(t, s, np.array([False, True, True]))
+    assert [fs.NEAREST_KINDS[i] for i in whose] == ["own", "normal", "anomalous"]
 
 
 def test_the_last_of_the_k_nearest_is_a_hit():
@@ -193,13 +193,13 @@ def test_the_last_of_the_k_nearest_is_a_hit():
 
 def test_a_turned_student_keeps_its_angles_and_nothing_else():
     t, s = draw((200, 12)), draw((200, 12), 1) + draw((200, 12))
-    x = fs.turned(t, s, seed=5)          # not the seed that drew t
+    x = fs.random_direction_baseline(t, s, seed=5)          # not the seed that drew t
     cosines = [np.diag(cosine_similarity(t, y)) for y in (x, s)]
     np.testing.assert_allclose(*cosines, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1, atol=1e-6)
     aside = x - cosines[0][:, None] * fs.unit(t)
     assert abs((fs.unit(aside) @ fs.unit(s.mean(axis=0)[None]).T).mean()) < 0.1
-    assert np.allclose(fs.turned(t, t, seed=5), fs.unit(t), atol=1e-3)
+    assert np.allclose(fs.random_direction_baseline(t, t, seed=5), fs.unit(t), atol=1e-3)
 
 
 def test_median_angles_of_worked_vectors():
@@ -266,10 +266,10 @@ def test_contrast_of_worked_maps():
     maps[:, 1], maps[1, 2, 0, 0] = 2, 34
     masks = np.zeros((3, 4, 4), bool)
     masks[2, 0, :2] = True
-    inside, normal = fs.contrast(maps, masks, [False, True, True])
+    inside, normal = fs.defect_contrast(maps, masks, [False, True, True])
     assert inside.tolist() == [[2, 1], [2, 17.5]], "of an empty mask the whole image counts"
     assert normal.tolist() == [1, 1]
-    inside, _ = fs.contrast(maps, None, [False, True, True])
+    inside, _ = fs.defect_contrast(maps, None, [False, True, True])
     assert inside.tolist() == [[2, 1], [2, 3.0625]]
-    _, normal = fs.contrast(maps, masks, [True, True, True])
+    _, normal = fs.defect_contrast(maps, masks, [True, True, True])
     assert normal.tolist() == [1, 1], "without a normal image: what lies outside the masks"

@@ -9,13 +9,15 @@ import torch
 from conftest import make_category
 from PIL import Image
 
-from adlib import files, ledger, metrics, recipes
-from adlib.data import load_category
-from adlib.ledger import load_run, read_runs
+from adlib import metrics, recipes, settings
+from adlib.data.category import load_category
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.runs import lesson_parameters
+from adlib.runs import record
+from adlib.runs.folder import LOCK_ENV, PENDING, read_runs, record_failure, run_folder
+from adlib.runs.parameters import lesson_parameters
+from adlib.runs.record import load_run
 from adlib.training import History, fit, predict
 
 FIELDS = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "device", "precision", "threads",
@@ -33,7 +35,7 @@ def leave(root, method="nearest", *, masks=True, **changed):
     if not (root / "set").exists():
         make_category(root / "set", masks=masks)
     data = load_category(root / "set", "bolt", image_size=64)
-    run = ledger.start(method, parameters(root, **changed))
+    run = record.start(method, parameters(root, **changed))
     history = None
     with run.timed("train"):
         if method == "nearest":
@@ -46,7 +48,7 @@ def leave(root, method="nearest", *, masks=True, **changed):
     with run.timed("predict"):
         maps, validation_maps = predict(model, data.test), predict(model, data.validation)
     report = metrics.evaluate(maps, data.masks, model.image_scores(maps), data.labels)
-    folder = ledger.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report,
+    folder = record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report,
                            history=history, filmed=[0, 5])
     return folder, data, maps
 
@@ -141,28 +143,28 @@ def test_other_teacher_weights_are_noticed(tmp_path):
 
 def test_the_folder_is_the_identity(tmp_path):
     given = parameters(tmp_path)
-    folder = files.run_folder("stfpm", given)
+    folder = run_folder("stfpm", given)
     counted = {"method": "stfpm"} | {k: v for k, v in given.items() if k not in ("data_root", "out_dir", "device")}
     digits = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:6]
     assert folder == tmp_path / "runs/stfpm/set/bolt" / f"smoke-s0-{digits}"
     elsewhere = given | {"data_root": "/elsewhere/set/", "device": "cuda"}
-    assert files.run_folder("stfpm", elsewhere) == folder
+    assert run_folder("stfpm", elsewhere) == folder
     for change in ({"lr": 0.1}, {"levels": [1]}, {"precision": "bf16"}, {"weights": "random"}):
-        assert files.run_folder("stfpm", given | change).name != folder.name
+        assert run_folder("stfpm", given | change).name != folder.name
     with pytest.raises(ValueError, match="must be the name of one folder"):
-        files.run_folder("stfpm", given | {"category": "../../x"})
+        run_folder("stfpm", given | {"category": "../../x"})
 
 
 def test_undefined_numbers_are_null(tmp_path):
     entry = load_run(leave(tmp_path, masks=False)[0]).entry
     assert entry["metrics"]["image_auroc"] >= 0
-    assert [entry["metrics"][name] for name in ledger.METRICS[1:]] == [None] * 5
+    assert [entry["metrics"][name] for name in metrics.METRICS[1:]] == [None] * 5
 
 
 def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
     folder, data, maps = leave(tmp_path)
-    run = ledger.start("stfpm", parameters(tmp_path))
-    ledger.finish(run, load_run(folder).model, data, maps=maps, validation_maps=maps[:2], report={},
+    run = record.start("stfpm", parameters(tmp_path))
+    record.finish(run, load_run(folder).model, data, maps=maps, validation_maps=maps[:2], report={},
                   history=History(seconds=123.0))
     assert load_run(run.folder).entry["seconds"]["train"] == 123.0
     assert load_run(run.folder).entry["n_anomalous"] is None
@@ -177,7 +179,7 @@ def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
     (lambda f: (f / "run.json").write_text('{"method": "nea'), ValueError, "torn.*--again"),
     (lambda f: (f / "run.json").write_text("{}"), ValueError, "no entry, it lacks method"),
     (lambda f: (f / "model.pt").unlink(), FileNotFoundError, "lacks model.pt; copy the whole"),
-    (lambda f: files.fail(f, "nearest", json.loads((f / "run.json").read_text())["parameters"],
+    (lambda f: record_failure(f, "nearest", json.loads((f / "run.json").read_text())["parameters"],
                            {"name": "KeyError", "message": "'x'", "traceback": "", "cell": "load"}),
      RuntimeError, "failed in cell load with KeyError: 'x'"),
 ])
@@ -191,7 +193,7 @@ def test_a_run_that_is_not_whole_is_not_loaded(tmp_path, spoil, error, message):
 
 def test_a_failure_has_the_fields_of_an_entry(tmp_path):
     folder = tmp_path
-    files.fail(folder, "stfpm", parameters(tmp_path), {"name": "E", "message": "m", "traceback": "t", "cell": None})
+    record_failure(folder, "stfpm", parameters(tmp_path), {"name": "E", "message": "m", "traceback": "t", "cell": None})
     assert list(json.loads((folder / "failed.json").read_text())) == [*FIELDS, "error"]
 
 
@@ -214,7 +216,7 @@ except OSError as error:
 def test_a_full_disk_leaves_nothing_torn(tmp_path):
     """A limit on the size of files: the model fits, the maps do not."""
     found = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
-    folder = files.run_folder("nearest", parameters(tmp_path))
+    folder = run_folder("nearest", parameters(tmp_path))
     assert f"cannot be written to {folder}" in found.stdout
     assert "free space or choose another --out-dir" in found.stdout
     assert not (folder / "run.json").exists()
@@ -226,7 +228,7 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path):
 def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(OSError, match=f"cannot be written to {tmp_path}/runs/stfpm.*another --out-dir"):
-        ledger.start("stfpm", parameters(tmp_path))
+        record.start("stfpm", parameters(tmp_path))
 
 
 HOLD = """
@@ -244,14 +246,14 @@ def test_two_runs_at_once_are_kept_apart(tmp_path):
     try:
         assert "run folder" in other.stdout.readline()
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(RuntimeError, match=f"another run is at work in {files.run_folder('stfpm', given)}; wait"):
-            ledger.start("stfpm", given)
-        ledger.start("stfpm", given | {"seed": 1})
+        with pytest.raises(RuntimeError, match=f"another run is at work in {run_folder('stfpm', given)}; wait"):
+            record.start("stfpm", given)
+        record.start("stfpm", given | {"seed": 1})
     finally:
         other.kill()
         other.wait()
-    run = ledger.start("stfpm", given)          # the killed process holds nothing
-    again = ledger.start("stfpm", given)        # a cell that is executed twice
+    run = record.start("stfpm", given)          # the killed process holds nothing
+    again = record.start("stfpm", given)        # a cell that is executed twice
     assert run.folder == again.folder
 
 
@@ -264,7 +266,7 @@ def test_many_runs_are_read(tmp_path):
     for seed in (10, 2):
         folder = first.with_name(f"smoke-s{seed}-abcdef")
         folder.mkdir()
-        files.write_json(folder / "run.json", entry | {"seed": seed})
+        settings.write_json(folder / "run.json", entry | {"seed": seed})
     torn = first.with_name("smoke-s3-ffffff")
     torn.mkdir()
     (torn / "run.json").write_text("{")
@@ -279,9 +281,9 @@ def test_an_empty_ledger_is_empty(tmp_path):
 
 
 def test_below_the_runner_the_entry_waits_for_the_notebook(tmp_path, monkeypatch):
-    folder = files.run_folder("nearest", parameters(tmp_path))
+    folder = run_folder("nearest", parameters(tmp_path))
     folder.mkdir(parents=True)
-    monkeypatch.setenv(files.HELD, str(folder))
+    monkeypatch.setenv(LOCK_ENV, str(folder))
     leave(tmp_path)
-    assert (folder / files.PENDING).exists()
+    assert (folder / PENDING).exists()
     assert not (folder / "run.json").exists()

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 from adlib.losses import cosine_distance, cosine_loss
 from adlib.networks.layers import SCConv, draw_mask
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
-from adlib.networks.teacher import BACKBONES, Teacher
+from adlib.networks.teacher import Teacher
+from adlib.settings import BACKBONES
 from adlib.training import predict
 
 BOTH = pytest.mark.parametrize("method", [ReverseDistillation, MaskedRD])

@@ -11,10 +11,11 @@ import papermill
 import pytest
 from conftest import make_category
 
-from adlib import ablations, runs
-from adlib.ledger import read_runs
+from adlib.lessons import ablations
+from adlib.runs.folder import read_runs
+from adlib.runs.parameters import NOTEBOOKS, lesson_parameters
 
-LESSONS = sorted(path.stem for path in runs.NOTEBOOKS.glob("*.ipynb"))
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 BASE = {"data_root": "data/demo", "category": "gravel", "budget": "demo", "backbone": "efficientnet_lite0",
         "weights": "auto", "image_size": "auto", "seed": 0, "precision": "auto", "device": "auto", "out_dir": "runs"}
 
@@ -22,7 +23,7 @@ SMALL = {"04_ablations": {"table": "fusion"}}       # the others are executed by
 
 
 def read(lesson: str):
-    return nbformat.read(runs.NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+    return nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
 
 
 def tagged(notebook, tag: str) -> list:
@@ -48,7 +49,7 @@ def test_the_frame_of_a_lesson(lesson):
     notebook = read(lesson)
     parameters = tagged(notebook, "parameters")
     assert len(parameters) == 1
-    found = runs.lesson_parameters(lesson)
+    found = lesson_parameters(lesson)
     assert {name: found.get(name) for name in BASE} == BASE
     assert all("  # " in line for line in parameters[0].source.splitlines())
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -79,7 +80,7 @@ def test_run_cells_stand_alone(lesson):
 
 
 def execute(lesson: str, folder: Path, **parameters):
-    return papermill.execute_notebook(runs.NOTEBOOKS / f"{lesson}.ipynb", folder / f"{lesson}.ipynb",
+    return papermill.execute_notebook(NOTEBOOKS / f"{lesson}.ipynb", folder / f"{lesson}.ipynb",
                                       parameters={"budget": "smoke", "out_dir": str(folder / "runs"), **parameters},
                                       cwd=folder, progress_bar=False)
 

@@ -15,13 +15,15 @@ from conftest import make_category
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10
 
-from adlib import demo, files, ledger, metrics, one_class, recipes
-from adlib.data import describe, list_categories, load_category, split
-from adlib.data import one_class as one_class_category
+from adlib import metrics, recipes, settings
+from adlib.data import one_class
+from adlib.data.category import describe, list_categories, load_category, one_class_category, split_validation
+from adlib.demo import generate
 from adlib.networks.masked_rd import ReverseDistillation
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
-from adlib.runs import lesson_parameters
+from adlib.runs import record
+from adlib.runs.parameters import lesson_parameters
 from adlib.training import fit, predict, score
 
 
@@ -51,7 +53,7 @@ def test_a_digit_is_enlarged_bilinearly_and_grey():
     assert (data.train.dtype, data.train.shape[1:], data.test.shape[1:]) == (torch.uint8, (3, 64, 64), (3, 64, 64))
     expected = F.interpolate(torch.from_numpy(drawn.test).float()[:, None], size=(64, 64), mode="bilinear")
     assert (data.test.float() - expected).abs().max() <= 1
-    kept, held = split(len(drawn.train))
+    kept, held = split_validation(len(drawn.train))
     assert (len(data.train), len(data.validation)) == (len(kept), len(held)) == (72, 19)
     expected = F.interpolate(torch.from_numpy(drawn.train[held]).float()[:, None], size=(64, 64), mode="bilinear")
     assert (data.validation.float() - expected).abs().max() <= 1
@@ -66,7 +68,7 @@ def test_labels_say_whether_an_image_is_of_another_class():
     _, test = one_class.read_digits()
     for path, defect in zip(data.paths, data.defects, strict=True):
         assert str(test.classes[int(path.name)]) == defect.replace("good", "3")
-    assert files.portable(data.paths[0]).startswith("data/digits/test/")
+    assert settings.portable(data.paths[0]).startswith("data/digits/test/")
 
 
 def test_the_same_images_each_time():
@@ -84,9 +86,9 @@ def test_a_folder_of_that_name_is_still_a_folder(tmp_path, monkeypatch):
     make_category(tmp_path / "digits", "3")
     monkeypatch.chdir(tmp_path)
     for root in ("./digits", tmp_path / "digits", str(tmp_path / "digits")):
-        data = load_category(demo.ensure(root), "3", image_size=32)
+        data = load_category(generate.ensure(root), "3", image_size=32)
         assert (len(data.test), data.whole) == (7, False)
-    assert load_category(demo.ensure("digits"), "3", image_size=32).whole
+    assert load_category(generate.ensure("digits"), "3", image_size=32).whole
 
 
 def test_an_unknown_class_is_named_with_those_that_exist(capsys):
@@ -196,11 +198,11 @@ def test_scores_are_means_of_maps_where_the_whole_image_is_the_anomaly():
 def leave(root, data, data_root: str):
     """What the run cells of a lesson do, for the floor; the run loaded again."""
     given = {"data_root": data_root, "category": data.name, "budget": "smoke", "out_dir": str(root / "runs")}
-    run = ledger.start("nearest", lesson_parameters("01_stfpm") | given)
+    run = record.start("nearest", lesson_parameters("01_stfpm") | given)
     model = NearestPatch(Teacher(), keep=0.3).remember(data.train)
     maps, validation_maps = predict(model, data.test), predict(model, data.validation)
     report = metrics.evaluate(maps, data.masks, score(model, maps, data), data.labels)
-    return ledger.load_run(ledger.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report))
+    return record.load_run(record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report))
 
 
 def test_a_run_of_the_floor_stores_means_and_scores_new_images_so(tmp_path):

@@ -9,13 +9,22 @@ import torch.nn.functional as F
 import torchvision.datasets
 from torch import nn
 
-from adlib import pretraining
-from adlib.ablations import available, find_grid
+from adlib.data.one_class import LabelledImages, read_digits
+from adlib.lessons import pretraining
+from adlib.lessons.ablations import available, find_grid
+from adlib.lessons.pretraining import (
+    accuracy,
+    as_tensors,
+    classifier,
+    make_preprocessor,
+    pretrain,
+    pretrain_command,
+    read,
+    train_classifier,
+)
 from adlib.networks.layers import to_float
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.one_class import Part, read_digits
-from adlib.pretraining import accuracy, as_tensors, classifier, eye, learn, main, pretrain, read
 
 CPU = torch.device("cpu")
 PATH = "data/teachers/efficientnet_lite0-digits.pt"
@@ -34,7 +43,7 @@ def place(tmp_path, monkeypatch):
 def few(monkeypatch):
     """Twenty digits to learn from and ten to judge."""
     train, held = read_digits()
-    parts = Part(train.images[:20], np.arange(20) % 10), Part(held.images[:10], held.classes[:10])
+    parts = LabelledImages(train.images[:20], np.arange(20) % 10), LabelledImages(held.images[:10], held.classes[:10])
     monkeypatch.setattr(pretraining, "read", lambda dataset: parts)
     return parts
 
@@ -61,7 +70,7 @@ def test_a_classifier_learns_what_it_is_shown():
         torch.manual_seed(0)
         net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, 2))
     before = accuracy(net, to_float, *bars(100, 1))
-    learn(net, to_float, *bars(64, 0), steps=100, seed=0)
+    train_classifier(net, to_float, *bars(64, 0), steps=100, seed=0)
     assert before < 0.7
     assert accuracy(net, to_float, *bars(100, 1)) > 0.9
 
@@ -72,7 +81,7 @@ def test_the_seed_draws_the_order_of_the_images():
         net = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
         nn.init.zeros_(net[1].weight)
         nn.init.zeros_(net[1].bias)
-        learn(net, to_float, *bars(64, 0), steps=2, seed=seed)
+        train_classifier(net, to_float, *bars(64, 0), steps=2, seed=seed)
         weights.append(net[1].weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -93,7 +102,7 @@ def test_a_classifier_sees_images_as_the_teacher_will(backbone):
     mean, std = ((0.5,) * 3, (0.5,) * 3) if backbone == "efficientnet_lite0" else ((0.485, 0.456, 0.406),
                                                                                  (0.229, 0.224, 0.225))
     expected = (enlarged - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    torch.testing.assert_close(eye(backbone, 64, CPU)(images), expected)
+    torch.testing.assert_close(make_preprocessor(backbone, 64, CPU)(images), expected)
 
 
 def test_the_seed_makes_the_classifier_and_leaves_the_global_generator_alone():
@@ -135,7 +144,7 @@ def test_what_is_stored_beside_it(place, few, capsys):
     assert entry.pop("seconds") > 0
     net = classifier("efficientnet_lite0", 10, seed=5)
     net.load_state_dict(torch.load(path, weights_only=True))
-    right = accuracy(net, eye("efficientnet_lite0", 32, CPU), *as_tensors(few[1], CPU))
+    right = accuracy(net, make_preprocessor("efficientnet_lite0", 32, CPU), *as_tensors(few[1], CPU))
     assert entry == {"dataset": "digits", "backbone": "efficientnet_lite0", "seed": 5, "steps": 3, "batch": 32,
                      "image_size": 32, "n_train": 20, "n_held_back": 10, "classes": 10, "accuracy": right}
     assert f"names {right:.1%} of 10 held-back images of digits rightly, guessing 10%" in capsys.readouterr().out
@@ -164,7 +173,7 @@ def test_the_command_is_the_one_that_a_missing_teacher_names(place, few, capsys)
     digits = next(row for row in find_grid("stfpm_4").rows if row.label == "digits")
     command = available(digits).split("`")[1]
     assert command.startswith("python -m adlib.pretraining ")
-    assert main([*command.split()[3:], "--steps", "3", "--image-size", "32", "--device", "cpu"]) == 0
+    assert pretrain_command([*command.split()[3:], "--steps", "3", "--image-size", "32", "--device", "cpu"]) == 0
     assert available(digits) is None
 
 
@@ -243,7 +252,7 @@ def test_a_data_set_that_cannot_be_had_tells_the_ways_out(place, monkeypatch, ca
     monkeypatch.setattr(torchvision.datasets, "MNIST", fail)
     with pytest.raises(OSError, match=r"mnist is not in .*data/mnist and could not.*network once, or take the digits"):
         pretrain("mnist")
-    assert main(["mnist"]) == 1
+    assert pretrain_command(["mnist"]) == 1
     assert "error: mnist is not in" in capsys.readouterr().err
 
 

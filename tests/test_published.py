@@ -2,11 +2,10 @@
 
 import pytest
 
-from adlib import published
-from adlib.files import METRICS
-from adlib.networks import BACKBONES
-from adlib.one_class import CLASSES
-from adlib.runs import LESSON_OF
+from adlib.data.one_class import CLASSES
+from adlib.runs import published
+from adlib.runs.execute import LESSON_OF
+from adlib.settings import BACKBONES, METRICS
 
 # How many numbers each table holds.
 COUNTS = {
@@ -99,7 +98,7 @@ def test_the_values_on_mvtec_ad_are_those_of_the_specification():
     for line in MVTEC.strip().split("\n"):
         category, *values = line.split()
         for (method, metric), value in zip(COLUMNS, values, strict=True):
-            found = published.published(method, metric, category=category).iloc[0]
+            found = published.published_values(method, metric, category=category).iloc[0]
             assert found["value"] == float(value), (method, metric, category)
 
 
@@ -111,8 +110,8 @@ def test_the_ablations_are_those_of_the_specification(paper, table, label, value
 
 def test_the_spreads_of_destsegs_means_are_those_of_the_specification():
     for metric, spread in {"image_auroc": 0.4, "pixel_auroc": 0.3, "pixel_ap": 0.8, "iap": 1.0, "iap90": 1.8}.items():
-        assert published.published("destseg", metric, category="mean").iloc[0]["spread"] == spread
-    assert published.published("destseg", "iap90", category="carpet")["spread"].tolist() == [17.1]
+        assert published.published_values("destseg", metric, category="mean").iloc[0]["spread"] == spread
+    assert published.published_values("destseg", "iap90", category="carpet")["spread"].tolist() == [17.1]
 
 
 def test_the_papers_own_columns_average_to_their_printed_means_but_for_stfpms_pro(rows):
@@ -128,11 +127,11 @@ def test_the_papers_own_columns_average_to_their_printed_means_but_for_stfpms_pr
 
 def test_contradictory_and_unrecoverable_numbers_say_so(rows):
     assert (rows["note"] != "").sum() == 83
-    stfpm = published.published("stfpm", "pro", category="mean").iloc[0]
+    stfpm = published.published_values("stfpm", "pro", category="mean").iloc[0]
     assert stfpm["note"] == "printed mean; the column averages to 92.4"
     assert published.paper_table("MaskedRD", "5")["note"].str.contains("contradicts table 6").all()
     assert published.paper_table("MaskedRD", "7")["note"].str.contains("not recoverable").sum() == 18
-    cifar = published.published("masked_rd", "image_auroc", dataset="cifar10")
+    cifar = published.published_values("masked_rd", "image_auroc", dataset="cifar10")
     assert cifar["category"].tolist() == ["mean"]
     assert "misaligned" in cifar["note"].item()
 
@@ -150,7 +149,7 @@ def test_the_tables_contradict_each_other_where_the_specification_says_so():
 
 
 def test_the_methods_own_paper_comes_first():
-    found = published.published("stfpm", "pixel_auroc", category="mean")
+    found = published.published_values("stfpm", "pixel_auroc", category="mean")
     assert found["paper"].tolist() == ["STFPM", "STFPM", "DeSTSeg", "MaskedRD"]
     assert found["backbone"].tolist() == ["resnet18", "wide_resnet50_2", "", ""]
     assert found["value"].tolist() == [97.0, 97.3, 96.6, 96.5]

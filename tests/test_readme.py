@@ -6,7 +6,7 @@ from collections import defaultdict
 from statistics import mean, stdev
 
 from adlib import ROOT
-from adlib.runs import LESSON_OF
+from adlib.runs.execute import LESSON_OF
 
 README = (ROOT / "README.md").read_text()
 

@@ -14,12 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adlib import ROOT, demo, published, results
-from adlib.files import METRICS, PROTOCOL, new_entry, read_runs, run_folder
-from adlib.runs import LESSON_OF, lesson_parameters
+from adlib import ROOT
+from adlib.demo import generate
+from adlib.runs import bootstrap, published, report, tables
+from adlib.runs.execute import LESSON_OF
+from adlib.runs.folder import PROTOCOL, new_entry, read_runs, run_folder
+from adlib.runs.parameters import lesson_parameters
+from adlib.settings import METRICS
 
 DEMO = ("brick", "grass", "gravel", "blister", "circuit", "hex_nut")
-MVTEC = results.TEXTURES["mvtec"] + results.OBJECTS["mvtec"]
+MVTEC = tables.TEXTURES["mvtec"] + tables.OBJECTS["mvtec"]
 read_defaults = cache(lesson_parameters)
 EXTRACT = ROOT / "notebooks/results/demo.csv"
 
@@ -36,7 +40,7 @@ def entry(method="stfpm", value=0.5, *, threads=1, precision="float32", n_test=6
 
 def ledger(values: dict, **more) -> pd.DataFrame:
     """Rows of {(method, category, seed): value}."""
-    return results.frame([entry(method, value, category=category, seed=seed, **more)
+    return tables.frame([entry(method, value, category=category, seed=seed, **more)
                           for (method, category, seed), value in values.items()])
 
 
@@ -55,7 +59,7 @@ def leave(root, entries) -> None:
 
 
 def cell(group, variant, category, metric="pro"):
-    rows = results.cells(group).set_index(["variant", "category", "metric"])
+    rows = tables.summarize(group).set_index(["variant", "category", "metric"])
     return rows.loc[(variant, category, metric)]
 
 
@@ -63,28 +67,28 @@ def cell(group, variant, category, metric="pro"):
 
 
 def test_a_row_says_what_a_run_was():
-    row = results.frame([entry("destseg", 0.25, category="brick", seed=2, image_size=96, opacity=[0.5, 1.0], l1=False,
+    row = tables.frame([entry("destseg", 0.25, category="brick", seed=2, image_size=96, opacity=[0.5, 1.0], l1=False,
                                weights="w.pt", precision="bf16") | {"folder": "/x/demo-s2-abcdef"}]).iloc[0]
     found = row[["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "weights", "threads"]]
     assert found.tolist() == ["destseg", "demo", "brick", 2, "demo", "efficientnet_lite0", 96, "w.pt", 1]
     assert row[list(METRICS)].tolist() == [0.25] * 6
-    assert row[["seconds", *results.PARTS, "peak_memory_mb"]].tolist() == [31.5, 30, 1, 0.5, 1000]
+    assert row[["seconds", *tables.PARTS, "peak_memory_mb"]].tolist() == [31.5, 30, 1, 0.5, 1000]
     assert row["setting"] == "opacity=[0.5, 1.0], l1=False"
     assert row["variant"] == "destseg opacity=[0.5, 1.0], l1=False"
     assert (row["precision"], row["protocol"], row["run"]) == ("bf16", "", "demo-s2-abcdef")
 
 
 def test_the_defaults_are_no_setting():
-    rows = results.frame([entry(method, device="cpu", out_dir="elsewhere", seed=5) for method in LESSON_OF])
+    rows = tables.frame([entry(method, device="cpu", out_dir="elsewhere", seed=5) for method in LESSON_OF])
     assert rows["setting"].tolist() == [""] * 5
-    assert results.variants(rows) == list(LESSON_OF)
+    assert tables.variants(rows) == list(LESSON_OF)
 
 
 def test_entries_that_lack_fields_are_read():
     old = entry("stfpm", None, levels=[2])
     del old["protocol"]["image_score"], old["parameters"]["train_share"], old["parameters"]["weights"]
     old["seconds"] = old["metrics"] = {}
-    row = results.frame([old]).iloc[0]
+    row = tables.frame([old]).iloc[0]
     assert (row["variant"], row["protocol"], row["weights"]) == ("stfpm levels=[2]", "", "auto")
     assert row[[*METRICS, "seconds"]].isna().all()
 
@@ -92,56 +96,56 @@ def test_entries_that_lack_fields_are_read():
 def test_an_extract_gives_the_same_numbers_as_its_ledger(tmp_path):
     leave(tmp_path / "runs", [entry("stfpm", 0.123456, category=c, seed=s) for c in DEMO for s in (0, 1)]
           + [entry("rd4ad", None)])
-    rows = results.frame(read_runs(tmp_path / "runs"))
-    extract = results.read_extract(results.write_extract(rows, tmp_path / "e.csv"))
-    columns = [name for name in results.COLUMNS if name not in ("precision", "device", "n_train", "n_test")]
+    rows = tables.frame(read_runs(tmp_path / "runs"))
+    extract = tables.read_extract(tables.write_extract(rows, tmp_path / "e.csv"))
+    columns = [name for name in tables.COLUMNS if name not in ("precision", "device", "n_train", "n_test")]
     order = ["method", "category", "seed"]
     rows, extract = (x.sort_values(order).reset_index(drop=True)[columns] for x in (rows, extract))
     pd.testing.assert_frame_equal(rows, extract, check_dtype=False)
 
 
 def test_an_extract_is_the_same_whatever_the_order_and_keeps_what_differs(tmp_path):
-    rows = results.frame([entry("stfpm", 0.1234567, seed=s, levels=levels, weights=w) | {"folder": f"/x/{s}"}
+    rows = tables.frame([entry("stfpm", 0.1234567, seed=s, levels=levels, weights=w) | {"folder": f"/x/{s}"}
                           for s in (10, 2) for levels, w in (([2], "auto"), ([1, 2, 3], "w.pt"))]
                          + [entry("nearest", None)])
-    text = results.write_extract(rows, tmp_path / "a.csv").read_bytes()
-    assert results.write_extract(rows[::-1], tmp_path / "results/b.csv").read_bytes() == text
-    again = results.read_extract(tmp_path / "a.csv")
+    text = tables.write_extract(rows, tmp_path / "a.csv").read_bytes()
+    assert tables.write_extract(rows[::-1], tmp_path / "results/b.csv").read_bytes() == text
+    again = tables.read_extract(tmp_path / "a.csv")
     assert again["seed"].tolist() == [0, 2, 2, 10, 10]
     assert again["setting"].tolist() == ["", "levels=[2]", "", "levels=[2]", ""]
     assert again["weights"].tolist() == ["auto", "auto", "w.pt", "auto", "w.pt"]
     assert again["pro"].tolist()[1:] == [0.123457] * 4
     assert again["pro"].isna()[0]
-    assert len(results.write_extract(results.frame([]), tmp_path / "none.csv").read_text().splitlines()) == 1
+    assert len(tables.write_extract(tables.frame([]), tmp_path / "none.csv").read_text().splitlines()) == 1
 
 
 def test_runs_are_selected_by_what_their_columns_say():
-    rows = results.frame([entry("stfpm", 0.5, seed=s, levels=levels) for s in (0, 1) for levels in ([2], [1, 2, 3])])
-    assert len(results.select(rows, {"seed": "1"})) == 2
-    assert results.select(rows, {"seed": "1", "setting": ""})["variant"].tolist() == ["stfpm"]
-    assert results.select(rows, {"dataset": "none"}).empty
+    rows = tables.frame([entry("stfpm", 0.5, seed=s, levels=levels) for s in (0, 1) for levels in ([2], [1, 2, 3])])
+    assert len(tables.select_runs(rows, {"seed": "1"})) == 2
+    assert tables.select_runs(rows, {"seed": "1", "setting": ""})["variant"].tolist() == ["stfpm"]
+    assert tables.select_runs(rows, {"dataset": "none"}).empty
     with pytest.raises(ValueError, match="no 'sead'; there are method, dataset"):
-        results.select(rows, {"sead": "1"})
+        tables.select_runs(rows, {"sead": "1"})
 
 
 def test_the_readmes_table_is_made_from_the_extract():
-    table = results.markdown_table(results.read_extract(EXTRACT), METRICS)
+    table = report.markdown_table(tables.read_extract(EXTRACT), METRICS)
     assert table in (ROOT / "README.md").read_text()
     assert table.count("\n") == 6
 
 
 def test_runs_are_grouped_by_what_must_agree():
-    rows = results.frame([
+    rows = tables.frame([
         entry("nearest"), entry("stfpm"), entry("stfpm", levels=[2]), entry("stfpm", seed=1), entry("rd4ad"),
         entry(budget="smoke"), entry(backbone="resnet18"), entry(weights="random"), entry(image_size=256),
         entry(data_root="data/other"), entry(protocol={"connectivity": 4}),
         entry("destseg", protocol={"texture_source": "data/dtd"})])
-    found = results.groups(rows)
+    found = tables.groups(rows)
     assert sorted(map(len, found)) == [1] * 6 + [6]
-    assert "weights random" in {results.title(group).split(", ")[-1] for group in found}
-    assert "connectivity=4" in {results.title(group).split(", ")[-1] for group in found}
+    assert "weights random" in {tables.title(group).split(", ")[-1] for group in found}
+    assert "connectivity=4" in {tables.title(group).split(", ")[-1] for group in found}
     with pytest.raises(ValueError, match=r"differ in dataset \(demo, other\), budget \(demo, smoke\)"):
-        results.table(rows, "pro")
+        tables.table(rows, "pro")
 
 
 # Means
@@ -157,8 +161,8 @@ def test_the_worked_case():
 
 
 def test_the_means_are_those_of_the_committed_extract():
-    rows = results.read_extract(EXTRACT)
-    found = results.cells(rows).set_index(["variant", "category", "metric"])
+    rows = tables.read_extract(EXTRACT)
+    found = tables.summarize(rows).set_index(["variant", "category", "metric"])
     for method, metric in product(LESSON_OF, METRICS):
         values = rows[rows["method"] == method].pivot(index="seed", columns="category", values=metric)
         for kind, members in (("textures", DEMO[:3]), ("objects", DEMO[3:]), ("all", DEMO)):
@@ -168,8 +172,8 @@ def test_the_means_are_those_of_the_committed_extract():
 
 
 def test_a_table_has_a_row_per_variant_and_a_column_per_category_and_mean():
-    rows = results.read_extract(EXTRACT)
-    table = results.table(rows, "pixel_ap")
+    rows = tables.read_extract(EXTRACT)
+    table = tables.table(rows, "pixel_ap")
     assert table.index.tolist() == list(LESSON_OF)
     assert table["mean"].columns.tolist() == [*DEMO, "textures", "objects", "all"]
     own = rows.query("method == 'destseg' and category == 'blister'")["pixel_ap"]
@@ -196,25 +200,25 @@ def test_the_categories_of_mvtec_ad_are_expected_even_if_none_of_them_was_run():
     assert cell(rows, "stfpm", "all")[["found", "of"]].tolist() == [2, 15]
     own = ledger({("stfpm", "carpet", 0): 0.5}, data_root="data/carpets")
     assert cell(own, "stfpm", "all")[["mean", "of"]].tolist() == [0.5, 1]
-    assert "textures" not in set(results.cells(own)["category"])
+    assert "textures" not in set(tables.summarize(own)["category"])
 
 
 def test_undefined_numbers_are_missing_not_zero():
     rows = ledger({("stfpm", "a", 0): 0.4, ("stfpm", "a", 1): None}, data_root="data/own")
     assert cell(rows, "stfpm", "a")[["mean", "n"]].tolist() == [0.4, 1]
-    assert "(1)" not in results.markdown_table(rows)
+    assert "(1)" not in report.markdown_table(rows)
 
 
 def test_two_runs_of_a_seed_count_as_one():
-    rows = results.frame([entry(value=0.2), entry(value=0.4, precision="bf16"), entry(value=0.6, seed=1)])
+    rows = tables.frame([entry(value=0.2), entry(value=0.4, precision="bf16"), entry(value=0.6, seed=1)])
     assert cell(rows, "stfpm", "gravel")[["mean", "n"]].tolist() == pytest.approx([0.45, 2])
-    assert any("1 run of a variant" in note for note in results.notes(rows))
+    assert any("1 run of a variant" in note for note in report.notes(rows))
 
 
 def test_the_kinds_are_those_of_the_data_sets():
-    photographs = {name for name, recipe in demo.CATEGORIES.items() if recipe.how == "photograph"}
-    assert set(results.TEXTURES["demo"]) == photographs
-    assert set(results.OBJECTS["demo"]) == set(demo.CATEGORIES) - photographs
+    photographs = {name for name, recipe in generate.CATEGORIES.items() if recipe.how == "photograph"}
+    assert set(tables.TEXTURES["demo"]) == photographs
+    assert set(tables.OBJECTS["demo"]) == set(generate.CATEGORIES) - photographs
     rows = published.read_published().query("dataset == 'mvtec' and category != 'mean'")
     assert set(rows["category"]) == set(MVTEC)
     assert len(MVTEC) == 15
@@ -229,7 +233,7 @@ def mvtec(method="masked_rd", value=0.981, categories=MVTEC, **given) -> list[di
 
 
 def beside(entries) -> pd.DataFrame:
-    return results.beside_published(results.frame(entries)).set_index(["category", "metric"])
+    return tables.beside_published(tables.frame(entries)).set_index(["category", "metric"])
 
 
 def test_ours_minus_the_papers():
@@ -279,8 +283,8 @@ def test_the_published_number_with_our_backbone_is_taken():
 
 
 def test_only_mvtec_ad_stands_beside_the_papers():
-    rows = results.frame(mvtec("stfpm", data_root="data/demo", categories=DEMO) + mvtec("nearest"))
-    assert results.beside_published(rows).empty
+    rows = tables.frame(mvtec("stfpm", data_root="data/demo", categories=DEMO) + mvtec("nearest"))
+    assert tables.beside_published(rows).empty
 
 
 # How surely one is ahead
@@ -304,7 +308,7 @@ def differences_of(rows, metric="pro"):
 @pytest.mark.parametrize("among_categories", [False, True])
 def test_the_intervals_are_those_of_drawing_one_by_one(among_categories):
     rows = random_ledger(seeds=4)
-    found = results.paired_bootstrap(rows, "destseg", "stfpm", "pro")
+    found = bootstrap.paired_bootstrap(rows, "destseg", "stfpm", "pro")
     expected = brute_force(differences_of(rows), np.random.default_rng(1), among_categories=among_categories)
     low, high = found.like_these if among_categories else found.these
     assert (low, high) == pytest.approx(np.quantile(expected, (0.025, 0.975)), abs=0.12 * np.ptp((low, high)) / 2)
@@ -314,20 +318,20 @@ def test_the_intervals_are_those_of_drawing_one_by_one(among_categories):
 def test_the_variance_over_seeds_is_that_of_a_mean():
     """Sum of s^2 / S over the categories, by C^2: unbiased, which as many draws as there are seeds would not be."""
     differences = np.random.default_rng(0).standard_normal((5, 3))
-    means = results.resampled((3,) * 5, among_categories=False, resamples=40_000, seed=0) @ differences.ravel()
+    means = bootstrap.resampled((3,) * 5, among_categories=False, resamples=40_000, seed=0) @ differences.ravel()
     assert means.var() == pytest.approx((differences.var(axis=1, ddof=1) / 3).sum() / 25, rel=0.03)
     assert means.mean() == pytest.approx(differences.mean(), abs=0.005)
 
 
 def test_the_variance_over_categories_is_that_of_a_mean_where_seeds_agree():
     means = np.random.default_rng(0).standard_normal(6)
-    drawn = results.resampled((3,) * 6, among_categories=True, resamples=40_000, seed=0) @ means.repeat(3)
+    drawn = bootstrap.resampled((3,) * 6, among_categories=True, resamples=40_000, seed=0) @ means.repeat(3)
     assert drawn.var() == pytest.approx(means.var(ddof=1) / 6, rel=0.03)
 
 
 @pytest.mark.parametrize("among_categories", [False, True])
 def test_the_weights_of_a_draw_sum_to_one_and_uneven_seeds_are_fair(among_categories):
-    weights = results.resampled((3, 5, 4), among_categories=among_categories, resamples=20_000, seed=0)
+    weights = bootstrap.resampled((3, 5, 4), among_categories=among_categories, resamples=20_000, seed=0)
     assert weights.shape == (20_000, 12)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     np.testing.assert_allclose(weights.mean(axis=0), np.repeat([1 / 9, 1 / 15, 1 / 12], (3, 5, 4)), rtol=0.03)
@@ -337,14 +341,14 @@ def test_the_intervals_hold_the_truth_about_as_often_as_they_say():
     """Without a true difference, six categories, three seeds: 0.92 for these categories, more for others like them."""
     noise = np.random.default_rng(0).standard_normal((18, 2000))
     for among_categories, least, most in ((False, 0.89, 0.95), (True, 0.96, 1.0)):
-        means = results.resampled((3,) * 6, among_categories=among_categories, resamples=1000, seed=0) @ noise
+        means = bootstrap.resampled((3,) * 6, among_categories=among_categories, resamples=1000, seed=0) @ noise
         low, high = np.quantile(means, (0.025, 0.975), axis=0)
         assert least < np.mean((low < 0) & (high > 0)) < most
 
 
 def test_b_is_behind_by_as_much_as_a_is_ahead():
     rows = random_ledger(shift=0.02)
-    a, b = (results.paired_bootstrap(rows, *pair, "iap") for pair in (("destseg", "stfpm"), ("stfpm", "destseg")))
+    a, b = (bootstrap.paired_bootstrap(rows, *pair, "iap") for pair in (("destseg", "stfpm"), ("stfpm", "destseg")))
     assert a.difference == pytest.approx(-b.difference)
     for x, y in ((a.these, b.these), (a.like_these, b.like_these)):
         assert x == pytest.approx((-y[1], -y[0]))
@@ -352,7 +356,7 @@ def test_b_is_behind_by_as_much_as_a_is_ahead():
 
 
 def test_a_difference_that_never_varies_is_certain():
-    found = results.paired_bootstrap(random_ledger(noise=0, shift=0.1), "destseg", "stfpm", "pro")
+    found = bootstrap.paired_bootstrap(random_ledger(noise=0, shift=0.1), "destseg", "stfpm", "pro")
     assert found.these == pytest.approx((0.1, 0.1))
     assert found.like_these == pytest.approx((0.1, 0.1))
     assert (found.pairs, found.categories, found.seeds, found.ahead, found.why) == (18, 6, 3, 6, "")
@@ -361,7 +365,7 @@ def test_a_difference_that_never_varies_is_certain():
 def test_what_varies_between_categories_only_is_sure_for_these_and_not_for_others():
     values = {(m, c, s): 0.5 + (m == "destseg") * d for (c, d), m, s in
               product(zip(DEMO, (-0.1, 0, 0.05, 0.1, 0.2, 0.05), strict=True), ("stfpm", "destseg"), range(3))}
-    found = results.paired_bootstrap(ledger(values), "destseg", "stfpm", "pro")
+    found = bootstrap.paired_bootstrap(ledger(values), "destseg", "stfpm", "pro")
     assert found.these == pytest.approx((0.05, 0.05))
     assert found.like_these[0] < 0 < found.like_these[1]
     assert found.ahead == 4                         # a tie is no lead
@@ -372,9 +376,9 @@ def test_only_pairs_that_both_have_are_compared():
     rows = rows[~((rows["method"] == "stfpm") & (rows["seed"] == 3) & (rows["category"] == "brick"))]
     rows = rows[~((rows["method"] == "destseg") & (rows["category"] == "grass"))]
     rows.loc[(rows["category"] == "gravel") & (rows["seed"] == 0), "pro"] = np.nan
-    found = results.paired_bootstrap(rows, "destseg", "stfpm", "pro")
+    found = bootstrap.paired_bootstrap(rows, "destseg", "stfpm", "pro")
     assert (found.pairs, found.categories, found.seeds) == (18, 5, 3)
-    assert results.paired_bootstrap(rows, "destseg", "stfpm", "iap").pairs == 19
+    assert bootstrap.paired_bootstrap(rows, "destseg", "stfpm", "iap").pairs == 19
 
 
 @pytest.mark.parametrize(("categories", "seeds", "these", "why"), [
@@ -383,7 +387,7 @@ def test_only_pairs_that_both_have_are_compared():
     (DEMO[:1], 1, False, "1 seed of brick"),
 ])
 def test_too_few_seeds_or_categories_give_no_interval(categories, seeds, these, why):
-    found = results.paired_bootstrap(random_ledger(categories, seeds), "destseg", "stfpm", "pro")
+    found = bootstrap.paired_bootstrap(random_ledger(categories, seeds), "destseg", "stfpm", "pro")
     assert (found.these is not None, found.like_these) == (these, None)
     assert why in found.why
     assert not math.isnan(found.difference)
@@ -391,7 +395,7 @@ def test_too_few_seeds_or_categories_give_no_interval(categories, seeds, these, 
 
 def test_nothing_in_common_gives_no_difference():
     rows = ledger({("stfpm", "brick", 0): 0.5, ("destseg", "grass", 0): 0.6})
-    found = results.paired_bootstrap(rows, "destseg", "stfpm", "pro")
+    found = bootstrap.paired_bootstrap(rows, "destseg", "stfpm", "pro")
     assert math.isnan(found.difference)
     assert (found.pairs, found.why) == (0, "no category and seed that both have")
 
@@ -399,24 +403,24 @@ def test_nothing_in_common_gives_no_difference():
 def test_a_comparison_of_what_is_not_there_or_not_comparable_is_refused():
     rows = random_ledger()
     with pytest.raises(ValueError, match="no runs of rd4ad here; there are stfpm, destseg"):
-        results.paired_bootstrap(rows, "destseg", "rd4ad", "pro")
+        bootstrap.paired_bootstrap(rows, "destseg", "rd4ad", "pro")
     with pytest.raises(ValueError, match=r"differ in image_size \(128, 256\)"):
-        results.wins(pd.concat([rows, random_ledger(image_size=256)]), "pro")
+        bootstrap.compare_pairs(pd.concat([rows, random_ledger(image_size=256)]), "pro")
 
 
 def test_wins_compares_all_pairs():
-    rows = results.read_extract(EXTRACT)
-    found = pd.DataFrame(results.wins(rows, "pixel_ap"))
+    rows = tables.read_extract(EXTRACT)
+    found = pd.DataFrame(bootstrap.compare_pairs(rows, "pixel_ap"))
     assert list(zip(found["a"], found["b"], strict=True))[:4] == [("nearest", m) for m in list(LESSON_OF)[1:]]
     assert len(found) == 10
-    again = results.paired_bootstrap(rows, "nearest", "destseg", "pixel_ap")
+    again = bootstrap.paired_bootstrap(rows, "nearest", "destseg", "pixel_ap")
     assert found.query("b == 'destseg'").iloc[0]["these"] == again.these
 
 
 def test_a_report_compares_methods_and_a_setting_with_its_own_methods_defaults():
-    rows = results.frame([entry("stfpm"), entry("stfpm", levels=[2]), entry("stfpm", lr=0.1), entry("destseg"),
+    rows = tables.frame([entry("stfpm"), entry("stfpm", levels=[2]), entry("stfpm", lr=0.1), entry("destseg"),
                           entry("rd4ad", cosine="pixel")])
-    assert results.sensible_pairs(rows) == [("stfpm", "stfpm levels=[2]"), ("stfpm", "stfpm lr=0.1"),
+    assert bootstrap.sensible_pairs(rows) == [("stfpm", "stfpm levels=[2]"), ("stfpm", "stfpm lr=0.1"),
                                             ("stfpm", "destseg")]
 
 
@@ -424,12 +428,12 @@ def test_a_report_compares_methods_and_a_setting_with_its_own_methods_defaults()
 
 
 def notes(*entries) -> str:
-    return "\n".join(results.notes(results.frame(entries)))
+    return "\n".join(report.notes(tables.frame(entries)))
 
 
 def test_runs_that_compare_leave_nothing_to_note():
     assert notes(*(entry(m, category=c, seed=s) for m, c, s in product(LESSON_OF, DEMO, range(3)))) == ""
-    assert results.notes(results.frame([])) == []
+    assert report.notes(tables.frame([])) == []
 
 
 @pytest.mark.parametrize(("entries", "note"), [
@@ -458,7 +462,7 @@ def test_what_does_not_compare_is_said(entries, note):
 
 def test_costs_are_medians():
     slow = entry(seed=2) | {"seconds": {"train": 300.0, "predict": 2.0, "evaluate": 0.5}, "peak_memory_mb": 5000.0}
-    found = results.costs(results.frame([entry(), entry(seed=1), slow, entry("nearest")]))
+    found = report.costs(tables.frame([entry(), entry(seed=1), slow, entry("nearest")]))
     assert found.index.tolist() == ["nearest", "stfpm"]
     assert found.loc["stfpm", ["train_seconds", "seconds", "peak_memory_mb", "runs"]].tolist() == [30, 31.5, 1000, 3]
 
@@ -485,15 +489,15 @@ def mixed_ledger(tmp_path_factory):
 def test_an_empty_ledger_names_the_command_that_fills_it(tmp_path):
     for root in (tmp_path, tmp_path / "missing"):
         for form in ("table", "markdown"):
-            text = results.report(root, form)
+            text = report.ledger_report(root, form)
             assert str(root) in text
             assert "python -m adlib sweep --methods nearest,stfpm,destseg,rd4ad,masked_rd" in text
-        assert results.report(root, "csv").split(",")[:2] == ["dataset", "budget"]
-        assert results.report(root, "csv").count("\n") == 1
+        assert report.ledger_report(root, "csv").split(",")[:2] == ["dataset", "budget"]
+        assert report.ledger_report(root, "csv").count("\n") == 1
 
 
 def test_a_mixed_ledger_is_told_apart_and_fits_a_terminal(mixed_ledger):
-    text = results.report(mixed_ledger)
+    text = report.ledger_report(mixed_ledger)
     assert text.startswith(f"{len(mixed())} runs. All numbers lie in [0, 1]")
     assert re.findall("^== (.*) ==$", text, re.M) == [
         "demo, budget demo, efficientnet_lite0 at 128 px", "demo, budget smoke, efficientnet_lite0 at 64 px",
@@ -509,29 +513,29 @@ def test_a_mixed_ledger_is_told_apart_and_fits_a_terminal(mixed_ledger):
 
 
 def test_five_methods_and_six_metrics_fit_a_terminal_side_by_side():
-    rows = results.read_extract(EXTRACT)
-    lines = results.aligned(results.overview(results.cells(rows), results.variants(rows), "all", METRICS)).split("\n")
+    rows = tables.read_extract(EXTRACT)
+    lines = report.aligned(report.overview(tables.summarize(rows), tables.variants(rows), "all", METRICS)).split("\n")
     assert len(lines) == 6
     assert lines[0].split()[-1] == "IAP@90"
     assert max(map(len, lines)) <= 100
 
 
 def test_wider_tables_are_broken_with_their_first_column_repeated():
-    text = results.aligned([["category", "a" * 40, "b" * 40, "c" * 7], ["brick", "1", "2", "3"]])
+    text = report.aligned([["category", "a" * 40, "b" * 40, "c" * 7], ["brick", "1", "2", "3"]])
     assert text == (f"category  {'a' * 40}  {'b' * 40}\nbrick     {'1':>40}  {'2':>40}\n\n"
                     f"category  {'c' * 7}\nbrick     {'3':>7}")
 
 
 def test_one_group_with_all_runs_is_a_table_of_methods_by_metrics(tmp_path):
     leave(tmp_path, [entry(m, 0.5, category="gravel") for m in ("nearest", "stfpm")])
-    text = results.report(tmp_path)
+    text = report.ledger_report(tmp_path)
     assert "gravel, 1 seed\n" in text
     assert len(re.findall(r"^(?:nearest|stfpm)(?: +0\.500){6}$", text, re.M)) == 2
     assert "No interval of the differences: 1 seed of gravel that both have" in text
 
 
 def test_the_csv_has_a_row_a_cell(mixed_ledger):
-    rows = pd.read_csv(io.StringIO(results.report(mixed_ledger, "csv")), keep_default_na=False)
+    rows = pd.read_csv(io.StringIO(report.ledger_report(mixed_ledger, "csv")), keep_default_na=False)
     own = rows[(rows["dataset"] == "demo") & (rows["budget"] == "demo") & (rows["setting"] == "")]
     assert len(own) == 5 * 9 * 6
     last = own.query("method == 'masked_rd' and category == 'all' and metric == 'pro'").iloc[0]
@@ -541,7 +545,7 @@ def test_the_csv_has_a_row_a_cell(mixed_ledger):
 
 
 def test_the_markdown_has_pipe_tables_of_one_width(mixed_ledger):
-    text = results.report(mixed_ledger, "markdown")
+    text = report.ledger_report(mixed_ledger, "markdown")
     assert text.count("\n## ") == 4
     tables = [part.split("\n") for part in text.split("\n\n") if part.startswith("|")]
     assert len(tables) > 10
@@ -554,15 +558,15 @@ def test_failed_and_torn_runs_are_left_out_and_told(tmp_path):
     leave(tmp_path, [entry(), entry(seed=1)])
     first, second = sorted(tmp_path.glob("*/*/*/*/run.json"))
     first.rename(first.with_name("failed.json"))
-    assert "1 run failed" in results.report(tmp_path)
+    assert "1 run failed" in report.ledger_report(tmp_path)
     second.write_text("{")
     with pytest.warns(UserWarning, match="left out: .*torn"):
-        assert "no whole runs" in results.report(tmp_path)
+        assert "no whole runs" in report.ledger_report(tmp_path)
 
 
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match="format='html' is unknown; choose one of table, csv, markdown"):
-        results.report(tmp_path, "html")
+        report.ledger_report(tmp_path, "html")
 
 
 def test_the_tables_need_no_torch():

@@ -10,8 +10,11 @@ import papermill
 import pytest
 from conftest import make_category
 
-from adlib import __main__, files, parameters, runs
-from adlib.ledger import load_run
+from adlib import __main__
+from adlib.runs import execute
+from adlib.runs.folder import LOCK_ENV, run_folder
+from adlib.runs.parameters import NOTEBOOKS, check_parameters, complete_parameters, lesson_parameters, parse, wrong_type
+from adlib.runs.record import load_run
 
 LESSON = "00_data_and_metrics"
 
@@ -19,12 +22,12 @@ LESSON = "00_data_and_metrics"
 def namespace(injected: str = "", **changed) -> dict:
     """What a notebook's globals() hold after its parameters, and papermill's injected cell, were executed."""
     history = ["", "data_root = ...", f"# Parameters\n{injected}" if injected else "runs.check_parameters()"]
-    return runs.lesson_parameters(LESSON) | changed | {"In": history}
+    return lesson_parameters(LESSON) | changed | {"In": history}
 
 
 def test_the_defaults_and_good_values_pass():
-    assert runs.check_parameters(LESSON, namespace()) == runs.lesson_parameters(LESSON)
-    runs.check_parameters(LESSON, namespace("seed = 3\n", seed=3, image_size=96, budget="smoke", backbone="resnet18"))
+    assert check_parameters(LESSON, namespace()) == lesson_parameters(LESSON)
+    check_parameters(LESSON, namespace("seed = 3\n", seed=3, image_size=96, budget="smoke", backbone="resnet18"))
 
 
 @pytest.mark.parametrize(("changed", "message"), [
@@ -43,21 +46,21 @@ def test_the_defaults_and_good_values_pass():
 ])
 def test_wrong_values_are_named_with_their_mend(changed, message):
     with pytest.raises(ValueError, match=message):
-        runs.check_parameters(LESSON, namespace(**changed))
+        check_parameters(LESSON, namespace(**changed))
 
 
 def test_an_int_for_a_float_is_the_same_run():
-    assert repr(runs.complete("01_stfpm", {"lr": 1})["lr"]) == "1.0"
-    assert runs.complete("01_stfpm", {"lr": "auto"})["lr"] == "auto"
+    assert repr(complete_parameters("01_stfpm", {"lr": 1})["lr"]) == "1.0"
+    assert complete_parameters("01_stfpm", {"lr": "auto"})["lr"] == "auto"
 
 
 def test_a_wrong_name_is_named_with_the_closest():
     with pytest.raises(ValueError, match=r"no parameter 'catgory'; did you mean 'category'\?"):
-        runs.check_parameters(LESSON, namespace('catgory = "brick"\n'))
+        check_parameters(LESSON, namespace('catgory = "brick"\n'))
 
 
 def test_names_that_the_reader_sets_do_not_matter():
-    runs.check_parameters(LESSON, namespace(my_own_variable=3))
+    check_parameters(LESSON, namespace(my_own_variable=3))
 
 
 @pytest.mark.parametrize(("value", "default", "complaint"), [
@@ -65,14 +68,14 @@ def test_names_that_the_reader_sets_do_not_matter():
     ((1, 2), [1, 2, 3], "list"),
 ])
 def test_types_by_the_default(value, default, complaint):
-    found = parameters.wrong_type("p", value, default)
+    found = wrong_type("p", value, default)
     assert found == [] if complaint is None else complaint in found[0]
 
 
 @pytest.mark.parametrize("opacity", [[0.5], [0.8, 0.2], [0.2, 1.5]])
 def test_an_opacity_that_is_no_range_is_named(opacity):
     with pytest.raises(ValueError, match=r"opacity=\[.*must be two numbers in \[0, 1\], the smaller first"):
-        runs.complete("02_destseg", {"opacity": opacity})
+        complete_parameters("02_destseg", {"opacity": opacity})
 
 
 @pytest.mark.parametrize(("text", "name", "default", "value"), [
@@ -82,7 +85,7 @@ def test_an_opacity_that_is_no_range_is_named(opacity):
     ("7", "weights", "auto", "7"),
 ])
 def test_texts_of_the_command_line(text, name, default, value):
-    found = parameters.parse(text, name, default)
+    found = parse(text, name, default)
     assert found == value
     assert type(found) is type(value)
 
@@ -90,8 +93,8 @@ def test_texts_of_the_command_line(text, name, default, value):
 @pytest.fixture
 def lesson(tmp_path, monkeypatch):
     """Write a notebook of the given cells into a notebooks folder of its own."""
-    monkeypatch.setattr(runs, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(parameters, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr("adlib.runs.parameters.NOTEBOOKS", tmp_path)
 
     def write(*sources: str, name: str = "toy", tag: str = "report") -> str:
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
@@ -106,22 +109,22 @@ def lesson(tmp_path, monkeypatch):
 
 
 def test_a_lesson_is_executed_and_its_prints_are_shown(lesson, tmp_path, capsys):
-    executed = runs.run_lesson(lesson("x = 1", "print('at work')", "print(x + 1)"), {"x": 5}, out_dir=tmp_path / "out")
+    executed = execute.run_lesson(lesson("x = 1", "print('at work')", "print(x + 1)"), {"x": 5}, out_dir=tmp_path / "out")
     assert executed == tmp_path / "out/lessons/toy.ipynb"
-    assert runs.printed_by(executed, "report") == "at work\n6\n"
+    assert execute.printed_by(executed, "report") == "at work\n6\n"
     assert "    at work\n" in capsys.readouterr().out
 
 
 def test_a_failed_lesson_is_kept_up_to_its_cell(lesson, tmp_path):
     with pytest.raises(RuntimeError, match=r"ValueError: no such thing\n.*toy.ipynb"):
-        runs.run_lesson(lesson("x = 1", "print('before')", "raise ValueError('no such thing')"), {}, out_dir=tmp_path)
+        execute.run_lesson(lesson("x = 1", "print('before')", "raise ValueError('no such thing')"), {}, out_dir=tmp_path)
     notebook = nbformat.read(tmp_path / "lessons/toy.ipynb", as_version=4)
     assert any("before" in output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
 def test_prints_are_indented_by_line():
     stream = io.StringIO()
-    runs.Indented(stream).write("one\ntwo")
+    execute.Indented(stream).write("one\ntwo")
     assert stream.getvalue() == "    one\n    two"
 
 
@@ -162,11 +165,11 @@ print("trained with", x)"""
 @pytest.fixture
 def toy(lesson, tmp_path, monkeypatch):
     """Make a toy method of the given run cells; what comes back runs it."""
-    monkeypatch.setitem(runs.LESSON_OF, "toy", "toy")
+    monkeypatch.setitem(execute.LESSON_OF, "toy", "toy")
 
     def make(*cells: str):
         lesson(BASE, *cells, tag="run")
-        return lambda again=False, **given: runs.run("toy", given, out_dir=tmp_path / "runs", again=again)
+        return lambda again=False, **given: execute.run("toy", given, out_dir=tmp_path / "runs", again=again)
 
     return make
 
@@ -178,10 +181,10 @@ def sources(folder: Path) -> str:
 def test_a_run_leaves_its_notebook_and_is_not_repeated(toy, tmp_path, capsys):
     run = toy(FINISH)
     folder = run(x=2)
-    assert folder == files.run_folder("toy", runs.complete("toy", {"x": 2, "out_dir": str(tmp_path / "runs")}))
+    assert folder == run_folder("toy", complete_parameters("toy", {"x": 2, "out_dir": str(tmp_path / "runs")}))
     assert {p.name for p in folder.iterdir()} == {"run.json", "notebook.ipynb"}
     assert "    trained with 2\n" in capsys.readouterr().out
-    assert files.HELD not in os.environ
+    assert LOCK_ENV not in os.environ
     before = (folder / "run.json").stat().st_mtime_ns
     assert run(x=2.0) == folder
     assert "already there" in capsys.readouterr().out
@@ -228,7 +231,7 @@ OUTSIDE = """
 import resource, sys
 from pathlib import Path
 from adlib import parameters, runs
-runs.NOTEBOOKS = parameters.NOTEBOOKS = Path(sys.argv[1])
+runs.NOTEBOOKS = NOTEBOOKS = Path(sys.argv[1])
 runs.LESSON_OF["toy"] = "toy"
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -261,7 +264,7 @@ print("going on")""", FINISH)
     found = outside(tmp_path)
     assert "    going on\n" in found.stdout
     assert (folder / "run.json").exists()
-    assert not (folder / runs.UNDER_WAY).exists()
+    assert not (folder / execute.UNDER_WAY).exists()
 
 
 def test_a_full_disk_tears_no_notebook(toy, tmp_path):
@@ -274,7 +277,7 @@ def test_a_full_disk_tears_no_notebook(toy, tmp_path):
 
 def test_a_folder_at_work_is_left_alone(toy, tmp_path):
     run = toy(FINISH)
-    folder = files.run_folder("toy", runs.complete("toy", {"out_dir": str(tmp_path / "runs")}))
+    folder = run_folder("toy", complete_parameters("toy", {"out_dir": str(tmp_path / "runs")}))
     hold = (f"import pathlib; from adlib import files; lock = files.lock_folder(pathlib.Path({str(folder)!r})); "
             f"print('held', flush=True); input()")
     other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -292,14 +295,14 @@ def test_wanted_runs_are_found_named_or_made(toy, tmp_path, capsys):
     run, out = toy(FINISH), str(tmp_path / "runs")
     wanted = [("toy", {"seed": seed, "out_dir": out, "category": "001"}) for seed in (0, 1)]
     with pytest.raises(FileNotFoundError, match=r"make them:\npython -m adlib run toy -p out_dir=.*\npython"):
-        runs.find_runs(wanted)
+        execute.find_runs(wanted)
     there = run(category="001")
-    assert runs.find_runs(wanted) == [there]
+    assert execute.find_runs(wanted) == [there]
     printed = capsys.readouterr().out.splitlines()[-1]
     assert printed == f"not there yet: python -m adlib run toy -p seed=1 -p out_dir={out} -p category=001"
-    assert runs.find_runs(wanted, make=True) == [there, runs.folder_of(*wanted[1])]
-    assert __main__.main(runs.run_command(*wanted[1])[2:]) == 0        # the command is of that very run
-    assert f"already there: {runs.folder_of(*wanted[1])}" in capsys.readouterr().out
+    assert execute.find_runs(wanted, make=True) == [there, execute.folder_of(*wanted[1])]
+    assert __main__.main(execute.run_command(*wanted[1])[2:]) == 0        # the command is of that very run
+    assert f"already there: {execute.folder_of(*wanted[1])}" in capsys.readouterr().out
 
 
 def test_an_out_dir_that_cannot_be_written(toy, tmp_path):
@@ -340,7 +343,7 @@ def test_a_method_is_run_from_the_command_line(method, more, tmp_path, monkeypat
     if method == "destseg":
         assert run.snapshot_steps.tolist() == [2, 3, 4]                         # of the second stage
         assert "scikit-image photographs" in run.entry["protocol"]["texture_source"]
-    whole = nbformat.read(runs.NOTEBOOKS / f"{runs.LESSON_OF[method]}.ipynb", as_version=4)
+    whole = nbformat.read(NOTEBOOKS / f"{execute.LESSON_OF[method]}.ipynb", as_version=4)
     executed = nbformat.read(folder / "notebook.ipynb", as_version=4)
     wanted = [cell.id for cell in whole.cells if "run" in cell.metadata.get("tags", [])]
     assert [cell.id for cell in executed.cells if "injected-parameters" not in cell.metadata.tags] == wanted
@@ -352,12 +355,12 @@ def test_without_the_runner_the_lesson_leaves_a_run_too(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     make_category(tmp_path)
     given = {"data_root": str(tmp_path), "category": "bolt", "budget": "smoke", "out_dir": str(tmp_path / "runs")}
-    notebook = nbformat.from_dict(runs.only_run_cells(LESSON))
+    notebook = nbformat.from_dict(execute.only_run_cells(LESSON))
     papermill.execute_notebook(notebook, tmp_path / "out.ipynb", parameters=given, progress_bar=False,
                                shutdown_kernel="immediate")
-    folder = files.run_folder("nearest", runs.complete(LESSON, given))
+    folder = run_folder("nearest", complete_parameters(LESSON, given))
     assert {p.name for p in folder.iterdir()} == {"run.json", "model.pt", "maps.npz"}
-    assert load_run(folder).entry["parameters"] == runs.complete(LESSON, given)
+    assert load_run(folder).entry["parameters"] == complete_parameters(LESSON, given)
 
 
 def test_a_wrong_category_fails_in_its_cell(tmp_path, monkeypatch, capsys):

@@ -6,7 +6,8 @@ import torch
 from adlib.losses import cosine_distance
 from adlib.networks.layers import upsample
 from adlib.networks.stfpm import STFPM
-from adlib.networks.teacher import BACKBONES, Teacher
+from adlib.networks.teacher import Teacher
+from adlib.settings import BACKBONES
 
 
 def make(backbone="efficientnet_lite0", *, teacher_seed=1, **options) -> STFPM:

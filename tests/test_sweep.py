@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from conftest import make_category
 
-from adlib import __main__, files, pretraining, runs, sweep
-from adlib.ledger import load_run
+from adlib import __main__, settings
+from adlib.lessons import pretraining
+from adlib.runs import execute, sweep
+from adlib.runs.folder import new_entry, read_runs, run_folder
+from adlib.runs.parameters import complete_parameters
+from adlib.runs.record import load_run
 
 CPU = sweep.Machine(cores=2)
 # What a toy run does in place of a lesson: it says when it began and ended, and leaves an entry.
@@ -47,7 +51,7 @@ def toy_runs(out_dir: Path, *does: str, monkeypatch=None) -> list[sweep.Planned]
 def said(planned, machine=CPU, **more) -> tuple[int, str]:
     """How many runs are missing after a sweep, and what it said."""
     lines = []
-    return sweep.execute(planned, machine, say=lines.append, **more), "\n".join(lines)
+    return sweep.execute_plan(planned, machine, say=lines.append, **more), "\n".join(lines)
 
 
 # Planning
@@ -61,7 +65,7 @@ def test_every_combination_is_planned_once_whole_seeds_first(tmp_path):
     assert [given["seed"] for _, given in wanted] == [0] * 6 + [1] * 6
     assert wanted[1] == ("stfpm", given | {"levels": [2], "category": "a", "seed": 0})
     planned = sweep.plan([*wanted, *wanted], CPU)
-    assert [run.folder for run in planned] == [runs.folder_of(*pair) for pair in wanted]
+    assert [run.folder for run in planned] == [execute.folder_of(*pair) for pair in wanted]
 
 
 def test_a_table_gives_a_row_of_runs_and_names_what_is_skipped(tmp_path, monkeypatch):
@@ -115,7 +119,7 @@ def test_methods_are_all_or_those_named():
     def given(name):
         return {"seed": len(name)}
 
-    assert [name for name, _ in sweep.rows_of(None, given)] == list(runs.LESSON_OF)
+    assert [name for name, _ in sweep.rows_of(None, given)] == list(execute.LESSON_OF)
     assert sweep.rows_of("rd4ad, stfpm", given) == [("rd4ad", {"seed": 5}), ("stfpm", {"seed": 5})]
     with pytest.raises(ValueError, match="unknown padim; there are nearest"):
         sweep.rows_of("stfpm,padim", given)
@@ -144,7 +148,7 @@ def test_a_cluster_takes_over(tmp_path):
     machine = sweep.pick_machine(2, profile="profiles/slurm")
     assert machine.remote == ["--profile", "profiles/slurm"]
     assert machine.slots is None
-    assert "one after the other, faster on a cluster" in sweep.describe(toy_runs(tmp_path, "works"), machine)
+    assert "one after the other, faster on a cluster" in sweep.describe_plan(toy_runs(tmp_path, "works"), machine)
     machine = sweep.pick_machine(2, executor="slurm", jobs=40)
     assert machine.slots == 40
     command = sweep.snakemake(tmp_path, machine, ["--latency-wait", "60"])
@@ -157,15 +161,15 @@ def test_what_runs_will_take_goes_by_runs_of_their_kind(tmp_path):
     run, other = sweep.plan([("stfpm", given), ("stfpm", given | {"image_size": 96})], CPU)
     assert run.seconds > sweep.OVERHEAD         # the committed extract knows this kind,
     assert other.seconds is None                # and not that one
-    parameters = runs.complete("01_stfpm", given | {"image_size": 96, "seed": 9})
-    entry = files.new_entry("stfpm", parameters) | {"peak_memory_mb": 1000}
+    parameters = complete_parameters("01_stfpm", given | {"image_size": 96, "seed": 9})
+    entry = new_entry("stfpm", parameters) | {"peak_memory_mb": 1000}
     entry["seconds"] = {"train": 5, "predict": 1, "evaluate": 1}
-    folder = files.run_folder("stfpm", parameters)
+    folder = run_folder("stfpm", parameters)
     folder.mkdir(parents=True)
-    files.write_json(folder / "run.json", entry)
+    settings.write_json(folder / "run.json", entry)
     other = sweep.plan([("stfpm", given | {"image_size": 96})], CPU)[0]
     assert (other.seconds, other.mem_mb) == (sweep.OVERHEAD + 7, 1250)
-    told = sweep.describe([run, other, other], sweep.Machine(cores=4))
+    told = sweep.describe_plan([run, other, other], sweep.Machine(cores=4))
     assert "3 runs, 0 of them there already" in told
     assert "at most 4 at a time on 4 cores" in told
 
@@ -184,14 +188,14 @@ def test_listed_commands_make_the_very_runs(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 8
     executed = []
-    monkeypatch.setattr(runs, "run", lambda method, given, **_: executed.append(runs.folder_of(method, given)))
+    monkeypatch.setattr(execute, "run", lambda method, given, **_: executed.append(execute.folder_of(method, given)))
     for line in lines:
         words = shlex.split(line)
         assert words[:4] == ["python", "-m", "adlib", "run"]
         assert __main__.main(words[3:]) == 0
     given = {"data_root": "set", "budget": "smoke", "levels": [1, 3], "out_dir": str(tmp_path / "my runs")}
     wanted = sweep.combine([("stfpm", given), ("masked_rd", given)], ["001", "bolt"], [0, 1])
-    assert executed == [runs.folder_of(*pair) for pair in wanted]
+    assert executed == [execute.folder_of(*pair) for pair in wanted]
 
 
 # Executing toy runs, through the real snakemake
@@ -312,7 +316,7 @@ def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypa
     assert __main__.main(command) == 0
     assert "4 runs, 1 of them there already" in capfd.readouterr().out
     assert whole.stat().st_mtime_ns == before
-    entries = files.read_runs(tmp_path / "runs")
+    entries = read_runs(tmp_path / "runs")
     assert [(e["category"], e["seed"]) for e in entries] == [("bolt", 0), ("bolt", 1), ("nut", 0), ("nut", 1)]
     assert {e["threads"] for e in entries} == {1}
     assert load_run(entries[0]["folder"]).maps.shape == (7, 256, 256)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from skimage import data as photographs
 
-from adlib.networks import teacher as module
+from adlib.networks import teacher
 from adlib.networks.teacher import Teacher, find_weights, read_state
 
 
@@ -90,7 +90,7 @@ def no_caches(tmp_path, monkeypatch):
     """Torch's and Hugging Face's caches empty, and every address but loopback's dead port out of reach."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    monkeypatch.setattr(module, "URLS", dict.fromkeys(module.URLS, "http://127.0.0.1:9/resnet18-0123abcd.pth"))
+    monkeypatch.setattr(teacher, "URLS", dict.fromkeys(teacher.URLS, "http://127.0.0.1:9/resnet18-0123abcd.pth"))
     return tmp_path / "hub/checkpoints/resnet18-0123abcd.pth"
 
 

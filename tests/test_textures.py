@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import save
 
-from adlib import demo
-from adlib.textures import PHOTOGRAPHS, crops, describe_textures, load_textures
+from adlib.data.textures import PHOTOGRAPHS, crops, describe_textures, load_textures
+from adlib.demo import generate
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_photographs_ship_inside_the_wheel():
 
 
 def test_no_photograph_is_one_that_the_demo_is_cut_from():
-    cut = {name for name, recipe in demo.CATEGORIES.items() if recipe.how == "photograph"}
+    cut = {name for name, recipe in generate.CATEGORIES.items() if recipe.how == "photograph"}
     assert cut
     assert not cut & {Path(file).stem for file in PHOTOGRAPHS}
 

@@ -9,9 +9,10 @@ from conftest import save, texture
 from PIL import Image
 
 from adlib import __main__
-from adlib.data import folder_category
-from adlib.ledger import load_run, read_runs
-from adlib.photographs import explain_threshold
+from adlib.data.category import folder_category
+from adlib.explorer.own_images import explain_threshold
+from adlib.runs.folder import read_runs
+from adlib.runs.record import load_run
 
 
 def photograph(folder, count, *, bad=()):

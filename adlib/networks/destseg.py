@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss, focal_loss, l1_loss
-from adlib.networks.layers import ASPP, MAP_SIZE, conv_norm_relu, kaiming, residual_stage, upsample
+from adlib.networks.layers import ASPP, conv_norm_relu, kaiming, residual_stage, upsample
 from adlib.networks.teacher import Teacher
+from adlib.settings import MAP_SIZE
 
 
 class DeSTSeg(nn.Module):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MAP_SIZE = 256  # every map, mask and number of the package refers to this size
+from adlib.settings import MAP_SIZE
 
 
 def to_float(images: Tensor) -> Tensor:

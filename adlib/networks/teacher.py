@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from adlib import find_input
-from adlib.networks import BACKBONES
+from adlib.settings import BACKBONES
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 URLS = {name: f"https://download.pytorch.org/models/{file}" for name, file in [
@@ -156,11 +156,11 @@ def find_weights(backbone: str) -> Path:
     if not file.is_file() and isinstance(cached, str):
         return Path(cached)
     if not file.is_file():
-        download(backbone, url, file)
+        download_weights(backbone, url, file)
     return file
 
 
-def download(backbone: str, url: str, file: Path) -> None:
+def download_weights(backbone: str, url: str, file: Path) -> None:
     """Fetch weights into torch's cache, checked against the hash in their name."""
     file.parent.mkdir(parents=True, exist_ok=True)
     try:

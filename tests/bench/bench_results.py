@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from adlib.files import METRICS, new_entry, run_folder
-from adlib.results import OBJECTS, TEXTURES
-from adlib.runs import LESSON_OF, lesson_parameters
+from adlib.metrics import METRICS
+from adlib.runs.execute import LESSON_OF
+from adlib.runs.folder import new_entry, run_folder
+from adlib.runs.parameters import lesson_parameters
+from adlib.runs.tables import OBJECTS, TEXTURES
 
 RUNS = 1000
 METHODS = tuple(LESSON_OF)

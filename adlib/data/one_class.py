@@ -1,0 +1,145 @@
+"""One-class data sets: images of ten classes, each of which can stand for what is normal.
+
+    digits      1,797 grey digits of 8 x 8 pixels, inside scikit-learn: nothing is downloaded
+    cifar10     60,000 photographs of 32 x 32 pixels, which torchvision puts into data/cifar10
+
+Nothing is hidden in a part of such an image: the whole image is the anomaly. `data.one_class` makes a category of it.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import filelock
+import numpy as np
+
+from adlib import ROOT
+
+CLASSES = {
+    "digits": tuple("0123456789"),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+SUBSET_SIZES = (500, 1000, 1000)       # training, normal and anomalous test images: 10,000 maps would be 2.6 GB
+FOLDER = ROOT / "data" / "cifar10"
+
+
+class LabelledImages(NamedTuple):
+    """The training or the test images of a data set."""
+
+    images: np.ndarray      # (N, H, W) or (N, H, W, 3) uint8
+    classes: np.ndarray     # (N,) int, of `CLASSES`
+
+
+class Drawn(NamedTuple):
+    """What one class is learnt from, and what is judged: that class first, then all others."""
+
+    train: np.ndarray       # (N, H, W) or (N, H, W, 3) uint8, normal
+    test: np.ndarray        # (M, H, W) or (M, H, W, 3) uint8
+    defects: list[str]      # of each test image: "good" where normal, else its class
+    numbers: list[int]      # of each test image, within the data set's test part
+
+
+def draw(name: str, category: str, *, limit: tuple[int, int, int] | None = SUBSET_SIZES) -> Drawn:
+    """Take one class for normal: its training images, and test images of all classes.
+
+    Which images a limit leaves is drawn with a fixed seed, the same for every method; a larger limit keeps those of a
+    smaller one. Prints what is left out.
+
+    Parameters
+    ----------
+    name : {"digits", "cifar10"}
+    category : str
+        The normal class.
+    limit : (int, int, int), optional
+        At most so many training, normal test and anomalous test images, these in equal shares of the other classes.
+        None takes all.
+
+    Raises
+    ------
+    ValueError
+        An unknown class, or a limit that leaves nothing.
+    OSError
+        CIFAR-10 is neither there nor to be had.
+    """
+    if category not in CLASSES[name]:
+        raise ValueError(f"category {category!r} is no class of {name}; choose one of {', '.join(CLASSES[name])}")
+    if limit is not None and (len(limit) != 3 or min(limit) < 2):
+        raise ValueError(f"limit={limit!r} must be three numbers of at least 2 (training, normal and anomalous test "
+                         f"images), or None")
+    train, test = read_digits() if name == "digits" else read_cifar10()
+    normal, most = CLASSES[name].index(category), limit or (None, None, None)
+    learnt = choose(train.classes, normal, most[0])
+    good, bad = choose(test.classes, normal, most[1]), choose_others(test.classes, normal, most[2])
+    tell_left_out(f"{name} {category}", [
+        ("training images of the class", len(learnt), (train.classes == normal).sum()),
+        ("normal test images", len(good), (test.classes == normal).sum()),
+        ("anomalous test images", len(bad), (test.classes != normal).sum())])
+    judged = np.concatenate([good, bad])
+    defects = ["good"] * len(good) + [CLASSES[name][k] for k in test.classes[bad]]
+    return Drawn(train.images[learnt], test.images[judged], defects, judged.tolist())
+
+
+def choose(classes: np.ndarray, k: int, most: int | None) -> np.ndarray:
+    """Where class k stands: all places, or `most` of them at random, in order."""
+    return np.sort(np.random.default_rng(k).permutation(np.flatnonzero(classes == k))[:most])
+
+
+def choose_others(classes: np.ndarray, normal: int, most: int | None) -> np.ndarray:
+    """Where all classes but one stand, class after class; `most` is shared out equally, the first get what is over."""
+    others = [k for k in np.unique(classes) if k != normal]
+    shares = [None if most is None else (most + i) // len(others) for i in reversed(range(len(others)))]
+    return np.concatenate([choose(classes, k, share) for k, share in zip(others, shares, strict=True)])
+
+
+def tell_left_out(which: str, counts: list[tuple[str, int, int]]) -> None:
+    """Print what was kept of what there is, (what, kept, all) each, unless it was everything."""
+    if any(kept < count for _, kept, count in counts):
+        told = ", ".join(f"{kept:,} of {count:,} {what}" for what, kept, count in counts)
+        print(f"{which}: {told}; drawn with a fixed seed, the others are left out", flush=True)
+
+
+def read_digits() -> tuple[LabelledImages, LabelledImages]:
+    """scikit-learn's digits, of which no split is published: half of each class, at random, is for training.
+
+    The same thirteen writers are therefore in both halves.
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = (found.images * (255 / 16)).round().astype(np.uint8)      # grey values of 0 to 16
+    train = np.zeros(len(images), bool)
+    for k, count in enumerate(np.bincount(found.target)):
+        train[choose(found.target, k, count // 2)] = True
+    return LabelledImages(images[train], found.target[train]), LabelledImages(images[~train], found.target[~train])
+
+
+def read_cifar10() -> tuple[LabelledImages, LabelledImages]:
+    """CIFAR-10's own training and test part (Krizhevsky, 2009), downloaded first if they are not there."""
+    try:
+        parts = open_cifar10(FOLDER)
+    except RuntimeError:        # torchvision's, where the files are missing or not whole
+        parts = fetch_cifar10(FOLDER)
+    return tuple(LabelledImages(part.data, np.array(part.targets)) for part in parts)
+
+
+def open_cifar10(folder: Path, *, download: bool = False) -> list:
+    """torchvision's data sets of the training and the test part; they check the files' sums."""
+    from torchvision.datasets import CIFAR10
+
+    return [CIFAR10(folder, train=train, download=download) for train in (True, False)]
+
+
+def fetch_cifar10(folder: Path) -> list:
+    """Unpack the archive in the folder, downloaded if need be; one process at a time."""
+    from torchvision.datasets import CIFAR10
+
+    archive = folder / CIFAR10.filename
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".lock"):
+            print(f"CIFAR-10: unpacking {archive}" + ("" if archive.exists() else ", 170 MB, downloaded first"),
+                  flush=True)
+            return open_cifar10(folder, download=True)
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"CIFAR-10 is not in {folder} and could not be fetched ({error}); connect to the network once, "
+                      f"or put {CIFAR10.filename} (from {CIFAR10.url}, md5 {CIFAR10.tgz_md5}) there, or take "
+                      f"data_root='digits', which needs no network") from error

@@ -1,0 +1,5 @@
+"""The threshold explorer, in a notebook or as a page, and one's own photographs."""
+
+from adlib.explorer.widget import ThresholdExplorer
+
+__all__ = ["ThresholdExplorer"]

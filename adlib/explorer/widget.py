@@ -1,0 +1,465 @@
+"""The threshold explorer: pictures, histograms and numbers that follow a threshold as it is moved.
+
+The browser does all of it (widget.js), on maps coded as whole numbers; Python computes its numbers on the same codes.
+"""
+
+import base64
+import html
+import io
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anywidget
+import matplotlib as mpl
+import numpy as np
+import traitlets
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from adlib import find_input, find_output, metrics
+from adlib.data.category import load_category
+from adlib.data.images import read_images
+from adlib.explorer import quantize
+from adlib.explorer.quantize import QuantizedMaps, code_of
+from adlib.lessons.plots import CMAP, normal_scale
+from adlib.runs.record import LoadedRun, load_run
+from adlib.settings import write
+
+SCRIPT = Path(__file__).with_name("widget.js")
+SHOWN = 64          # images that a static page holds at most
+PICTURE = 256       # px that images of a run are shown at, whatever size the network saw
+
+
+@dataclass
+class Method:
+    """What one method made of the test images, and of normal validation images if there are any."""
+
+    name: str
+    maps: ArrayLike                                 # (N, H, W) float
+    scores: ArrayLike                               # (N,) float
+    validation_maps: ArrayLike | None = None        # (V, H, W) float
+    validation_scores: ArrayLike | None = None      # (V,) float
+
+
+class ThresholdExplorer(anywidget.AnyWidget):
+    """Show test images with their anomaly maps, and everything that one threshold does to them.
+
+    A pixel is flagged when its score reaches the threshold, an image when its own score does. Without a notebook it
+    works too: set the traits, ask for `numbers`, write a page with `to_html`.
+
+    Parameters
+    ----------
+    source : run folder or LoadedRun, maps, or several of these
+        A run brings its images, masks and labels along. Maps are (N, H, W) float arrays or CPU tensors. Several
+        methods on the same images are a list of runs, or a dict from names to runs or to maps.
+    images : (N, 3, h, w) uint8 array or tensor, optional
+        For maps: of any size; without them the maps alone are shown.
+    masks : (N, H, W) bool array, optional
+        For maps: ground truth. Without it there are no numbers of pixels and regions.
+    labels : (N,) bool array, optional
+        For maps: anomalous images; by default those whose mask is not empty, unknown without masks.
+    scores : (N,) float array, or a dict of them, optional
+        For maps: image scores; by default the maximum of each map.
+    names : sequence of N str, optional
+        For maps: what the images are called.
+    validation_maps : (V, H, W) float array, or a dict of them, optional
+        For maps: of normal images; two thresholds are suggested from them.
+    validation_scores : (V,) float array, or a dict of them, optional
+        For maps: by default the maximum of each validation map.
+
+    Attributes
+    ----------
+    threshold : float
+        Of the chosen method. It moves up to the next edge, see `coding.choose_edges`; no pixel lies between in the
+        highest scores. By default the 95 % quantile of the validation images' scores, or of the normal test images'.
+    index : int
+        The image that is shown.
+    opacity : float
+        Of what lies over the image, 0 to 1.
+    view : {"image", "heatmap", "mask", "contours"}
+    truth : bool
+        Whether the ground truth's outline is drawn.
+    method : int
+        The chosen one of several methods.
+    thresholds : list of float
+        Of all methods; they follow `threshold` as `link` says, do not set them.
+    link : {"quantile", "value", "off"}
+        Whether the other methods' thresholds are reached by the same share of pixels, are equal, or stay.
+    costs : [float, float]
+        Of a missed image and of a false alarm.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A run or its data set is not there; counts or sizes disagree; a score is NaN or infinite (says which image).
+    """
+
+    _esm = SCRIPT
+    _data = traitlets.Bytes().tag(sync=True)
+    _wanted = traitlets.Bool().tag(sync=True)       # the browser asks for _data where no static form holds it
+    _id = traitlets.Unicode().tag(sync=True)
+    threshold = traitlets.Float().tag(sync=True)
+    index = traitlets.Int().tag(sync=True)
+    opacity = traitlets.Float(0.6, min=0, max=1).tag(sync=True)
+    view = traitlets.Enum(["image", "heatmap", "mask", "contours"], "heatmap").tag(sync=True)
+    truth = traitlets.Bool(True).tag(sync=True)
+    method = traitlets.Int().tag(sync=True)
+    thresholds = traitlets.List(traitlets.Float()).tag(sync=True)
+    link = traitlets.Enum(["quantile", "value", "off"], "quantile").tag(sync=True)
+    costs = traitlets.List(traitlets.Float(min=0), [10.0, 1.0], minlen=2, maxlen=2).tag(sync=True)
+
+    def __init__(self, source, images: ArrayLike | None = None, masks: ArrayLike | None = None,
+                 labels: ArrayLike | None = None, *, scores=None, names: Sequence[str] | None = None,
+                 validation_maps=None, validation_scores=None):
+        runs = runs_of_source(source)
+        if runs:
+            methods, images, masks, labels, names = methods_of_runs(runs)
+        else:
+            methods = read_methods(source, scores, validation_maps, validation_scores)
+        self.title = title_of(runs, methods)
+        masks, labels = check(methods, images, masks, labels, names)
+        self.coded = [encode_method(m, masks, labels) for m in methods]
+        self.names = [f"image {i}" for i in range(len(methods[0].maps))] if names is None else list(map(str, names))
+        self.jpegs = None if images is None else encode_images(images)
+        begin = [first_threshold(m, labels) for m in methods]
+        thresholds = [float(c.edges[code_of(t, c.edges)]) for c, t in zip(self.coded, begin, strict=True)]
+        index = 0 if labels is None else int(np.argmax(labels))
+        super().__init__(threshold=thresholds[0], thresholds=thresholds, index=index, _id=uuid.uuid4().hex)
+        self._relink()
+
+    # Numbers
+
+    def numbers(self, index: int | None = None, method: int | None = None) -> dict[str, float]:
+        """What the threshold does: to one image, or to the test set.
+
+        Returns
+        -------
+        dict
+            `image_tp`, `image_fp`, `image_fn`, `image_tn` where labels are known; `pixel_precision`, `pixel_recall`,
+            `pixel_fpr`, `pixel_iou`, `false_alarm_pixels` (of an image, or the mean over all), `regions_found` and
+            `regions` where there are masks. A ratio is NaN where it is undefined.
+        """
+        method = self.method if method is None else method
+        coded, code, found = self.coded[method], self._code(method), {}
+        if index is not None and not 0 <= index < len(self.names):
+            raise IndexError(f"there is no image {index}; there are {len(self.names)}, from 0 on")
+        if coded.labels is not None:
+            some = slice(None) if index is None else [index]
+            images = metrics.confusion(coded.scores[some], coded.labels[some], code)
+            found |= {f"image_{name}": getattr(images, name) for name in ("tp", "fp", "fn", "tn")}
+        if coded.masks is not None:
+            pixels, regions = coded.pixels(code, index), coded.found(code, index)
+            found |= {f"pixel_{name}": getattr(pixels, name) for name in ("precision", "recall", "fpr", "iou")}
+            found["false_alarm_pixels"] = pixels.fp / (len(self.names) if index is None else 1)
+            found |= dict(zip(("regions_found", "regions"), regions, strict=True))
+        return found
+
+    @property
+    def suggestions(self) -> list[dict]:
+        """Ways to choose the chosen method's threshold: `text`, `threshold`, `by` what it goes, whether by `labels`."""
+        return self.coded[self.method].suggestions
+
+    def least_cost(self) -> float:
+        """The threshold at which misses and false alarms among the images cost least, by `costs`."""
+        coded = self.coded[self.method]
+        if coded.labels is None:
+            raise ValueError("costs need labels: which images are anomalous is not known")
+        best = metrics.threshold_of_least_cost(coded.scores.astype(float), coded.labels, miss=self.costs[0],
+                                               false_alarm=self.costs[1])
+        return float("nan") if np.isnan(best) else float(coded.edges[int(min(best, len(coded.edges) - 1))])
+
+    # Traits
+
+    def _code(self, method: int) -> int:
+        threshold = self.threshold if method == self.method else self.thresholds[method]
+        return code_of(threshold, self.coded[method].edges)
+
+    @traitlets.validate("threshold")
+    def _to_edge(self, proposal) -> float:
+        if np.isnan(proposal.value):
+            raise traitlets.TraitError("a threshold is a number, not NaN")
+        edges = self.coded[self.method].edges
+        return float(edges[code_of(proposal.value, edges)])
+
+    @traitlets.validate("index")
+    def _to_image(self, proposal) -> int:
+        if not 0 <= proposal.value < len(self.names):
+            raise traitlets.TraitError(f"there is no image {proposal.value}; there are {len(self.names)}, from 0 on")
+        return proposal.value
+
+    @traitlets.validate("method")
+    def _to_method(self, proposal) -> int:
+        if not 0 <= proposal.value < len(self.coded):
+            raise traitlets.TraitError(f"there is no method {proposal.value}; there are {len(self.coded)}, from 0 on")
+        return proposal.value
+
+    @traitlets.observe("_wanted")
+    def _hand_over(self, change) -> None:
+        if self._wanted and not self._data:
+            self._data = self._pack(range(len(self.names)))
+
+    @traitlets.observe("method")
+    def _take_threshold(self, change) -> None:
+        self.threshold = self.thresholds[self.method]
+
+    @traitlets.observe("threshold")
+    def _follow(self, change) -> None:
+        if self.thresholds and self.thresholds[self.method] != self.threshold:
+            self._relink()
+
+    @traitlets.observe("link")
+    def _relink(self, change=None) -> None:
+        self.thresholds = [float(c.edges[self._linked(k)]) for k, c in enumerate(self.coded)]
+
+    def _linked(self, method: int) -> int:
+        """The code of one method that goes with the chosen one's threshold."""
+        code, chosen = self._code(self.method), self.coded[self.method]
+        if method == self.method or self.link == "off":
+            return self._code(method)
+        if self.link == "value":
+            return code_of(self.threshold, self.coded[method].edges)
+        return int(np.argmax(self.coded[method].reach <= chosen.reach[code]))      # the lowest that no more reach
+
+    # Pages
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one page that holds everything and needs neither a kernel nor a network.
+
+        Of more than 64 images it shows 64, spread over their scores; its numbers are still those of all.
+        """
+        page = (f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-'
+                f'width"><title>{html.escape(self.title)}</title>\n<style>:root {{ color-scheme: light dark }} body '
+                f'{{ max-width: 1180px; margin: 0 auto; padding: 8px }}</style>\n<body>{self._form()}</body></html>\n')
+        path = find_output(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write(path, lambda file: file.write(page.encode()))
+
+    def _form(self) -> str:
+        """The static form, for a page or a notebook's output."""
+        chosen = f"adlib-{uuid.uuid4().hex}"
+        shown = spread_over_scores(len(self.names), self.coded[0].scores, keep=self.index)
+        script = SCRIPT.read_text().replace("export default { render };", f'start("{chosen}");')
+        return (f'<div id="{chosen}" data-adlib-static="{self._id}">{html.escape(self.title)}: this explorer is drawn '
+                f'by a script; trust the notebook, or open it as a page in a browser.</div>\n'
+                f'<script type="text/plain" id="{chosen}-data">{base64.b64encode(self._pack(shown)).decode()}</script>'
+                f'\n<script type="module">\n{script}</script>\n')
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import HTML, display
+
+        display(HTML(self._form()))
+        display(self._repr_mimebundle_()[0], raw=True)
+
+    def _pack(self, shown: Iterable[int]) -> bytes:
+        """The block of bytes from which widget.js works, with the pictures and maps of some images."""
+        shown, first = list(map(int, shown)), self.coded[0]
+        n, notes = len(self.names), []
+        if len(shown) < n:
+            notes.append(f"{len(shown)} of {n} images are shown here, spread over their scores; the numbers of the "
+                         f"test set are those of all {n}.")
+        if first.labels is None:
+            notes.append("Which images are anomalous is not known: nothing can be counted as right or wrong.")
+        elif not first.labels.any():
+            notes.append("No image is anomalous: false alarms are all that can be counted.")
+        if first.masks is None:
+            notes.append("There are no masks: numbers of pixels and regions are unknown.")
+        header = {"title": self.title, "n": n, "shown": shown, "names": self.names, "notes": notes,
+                  "labels": None if first.labels is None else first.labels.astype(int).tolist(),
+                  "masks": first.masks is not None, "height": first.codes.shape[1], "width": first.codes.shape[2],
+                  "methods": [{"name": c.name, "scale": c.scale, "suggestions": c.suggestions} for c in self.coded],
+                  "state": {name: getattr(self, name) for name in STATE}}
+        arrays = {"palette": mpl.colormaps[CMAP](np.arange(256), bytes=True)[:, :3], "regionImages": first.regions[1]}
+        if self.jpegs:
+            arrays["images"] = [self.jpegs[i] for i in shown]
+        if first.masks is not None:
+            arrays["masks"] = quantize.deflate_masks(first.masks[shown])
+        for k, c in enumerate(self.coded):
+            arrays |= {f"edges{k}": c.edges, f"codes{k}": quantize.deflate_maps(c.codes[shown]), f"scores{k}": c.scores,
+                       f"reach{k}": c.reach.astype(np.uint32), f"anomalous{k}": c.anomalous_reach.astype(np.uint32),
+                       f"overlap{k}": c.overlap.astype(np.float32), f"regions{k}": c.regions[0]}
+        return quantize.pack(header, arrays)
+
+
+STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
+
+
+# What can be given ---------------------------------------------------------------------------------------------------
+
+
+def runs_of_source(source) -> dict[str, LoadedRun]:
+    """The runs among what an explorer was given, by name; none where it was given maps."""
+    if isinstance(source, (str, Path, LoadedRun)):
+        source = [source]
+    if not isinstance(source, Mapping):
+        if not (isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, Path, LoadedRun))):
+            return {}
+        runs = [load(x) for x in source]
+        return dict(zip(distinct_names(runs), runs, strict=True))
+    kinds = {isinstance(x, (str, Path, LoadedRun)) for x in source.values()}
+    if len(kinds) > 1:
+        raise ValueError("runs and maps cannot be mixed; give the run's maps: load_run(folder).maps")
+    return {str(name): load(x) for name, x in source.items()} if kinds == {True} else {}
+
+
+def load(run: str | Path | LoadedRun) -> LoadedRun:
+    return run if isinstance(run, LoadedRun) else load_run(run)
+
+
+def distinct_names(runs: list[LoadedRun]) -> list[str]:
+    """The runs' methods, with the seed, then the folder, where those are the same."""
+    names = [run.entry["method"] for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.entry['method']} seed {run.entry['seed']}" for run in runs]
+    return names if len(set(names)) == len(names) else [f"{run.entry['method']} {run.folder.name}" for run in runs]
+
+
+def methods_of_runs(runs: dict[str, LoadedRun]) -> tuple:
+    """Methods, and the images, masks, labels and names that they share."""
+    first, *others = runs.values()
+    for run in others:
+        if run.paths.tolist() != first.paths.tolist():
+            raise ValueError(f"{run.folder} was made on other test images than {first.folder}; compare methods on one "
+                             f"category of one data set")
+    methods = [Method(name, r.maps, r.scores, r.validation_maps, r.validation_scores) for name, r in runs.items()]
+    images, masks = read_pictures(first)
+    names = [f"{path.split('/')[-2]}/{path.split('/')[-1]}" if not first.whole else f"{defect} {path.split('/')[-1]}"
+             for path, defect in zip(first.paths.tolist(), first.defects.tolist(), strict=True)]
+    labels = None if first.entry["n_anomalous"] is None else first.labels
+    return methods, images, masks, labels, names
+
+
+def read_pictures(run: LoadedRun) -> tuple:
+    """Test images and masks of a run, in the order of its maps."""
+    if run.entry["n_anomalous"] is None:            # one's own photographs: nothing but files
+        return read_images([find_input(path) for path in run.paths.tolist()], PICTURE), None
+    given = run.entry["parameters"]
+    size = run.entry["image_size"] if run.whole else max(PICTURE, run.entry["image_size"])
+    data = load_category(given["data_root"], given["category"], image_size=size)
+    if len(data.test) != len(run.maps) or data.labels.tolist() != run.labels.tolist():
+        raise ValueError(f"{given['data_root']}/{given['category']} holds {len(data.test)} test images now, the run "
+                         f"{run.folder} saw {len(run.maps)} or others; put them back, or run it --again")
+    return data.test, data.masks
+
+
+def read_methods(source, scores, validation_maps, validation_scores) -> list[Method]:
+    """Methods from maps, or from a dict of them, whose scores and validation maps are then dicts too."""
+    if not isinstance(source, Mapping):
+        name = "anomaly score"
+        source, scores, validation_maps, validation_scores = (
+            {} if x is None else {name: x} for x in (source, scores, validation_maps, validation_scores))
+    if not source:
+        raise ValueError("there is nothing to explore: give a run's folder, or maps")
+    for what, given in (("scores", scores), ("validation_maps", validation_maps),
+                        ("validation_scores", validation_scores)):
+        if given is not None and not (isinstance(given, Mapping) and set(given) <= set(source)):
+            raise ValueError(f"{what} must be a dict with the names of the maps: {', '.join(map(str, source))}")
+    return [method_of(str(name), maps, (scores or {}).get(name), (validation_maps or {}).get(name),
+                      (validation_scores or {}).get(name)) for name, maps in source.items()]
+
+
+def method_of(name: str, maps, scores, validation_maps, validation_scores) -> Method:
+    maps = metrics._check_maps(maps, None)[0]
+    if not maps.size:
+        raise ValueError(f"the maps are empty, of shape {maps.shape}; give at least one image")
+    if validation_maps is not None:
+        validation_maps = metrics._check_maps(validation_maps, None)[0]
+        validation_scores = validation_maps.max(axis=(1, 2)) if validation_scores is None else validation_scores
+    return Method(name, maps, maps.max(axis=(1, 2)) if scores is None else scores, validation_maps, validation_scores)
+
+
+def check(methods: list[Method], images, masks, labels, names) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Masks and labels as bool arrays; raises where counts or sizes disagree."""
+    shape = methods[0].maps.shape
+    for m in methods:
+        if m.maps.shape != shape:
+            raise ValueError(f"maps of {m.name} are {m.maps.shape}, those of {methods[0].name} are {shape}; methods "
+                             f"are compared on the same images at one size")
+        m.scores = metrics._as_finite(m.scores, "score")
+        if m.scores.shape != shape[:1]:
+            raise ValueError(f"{shape[0]} maps of {m.name} need one score each, but scores are {m.scores.shape}")
+    for what, given in (("images", images), ("masks", masks), ("labels", labels), ("names", names)):
+        if given is not None and len(given) != shape[0]:
+            raise ValueError(f"there are {shape[0]} maps but {len(given)} {what}; give one of each per image")
+    if masks is not None:
+        masks = metrics._check_maps(methods[0].maps, masks)[1]
+    if labels is None:
+        return masks, None if masks is None else masks.any(axis=(1, 2))
+    return masks, metrics._as_bool(labels, "labels")
+
+
+# From maps to codes --------------------------------------------------------------------------------------------------
+
+
+def encode_method(method: Method, masks: np.ndarray | None, labels: np.ndarray | None) -> QuantizedMaps:
+    found = suggest_thresholds(method, masks, labels)
+    maps, scores = np.asarray(method.maps), np.asarray(method.scores)
+    exact = np.concatenate([scores, [s["threshold"] for s in found]])
+    edges = quantize.choose_edges(maps, exact)
+    for s in found:         # an infinite one, which nothing reaches, is the last edge
+        s["threshold"] = float(edges[code_of(s["threshold"], edges)])
+    scale = normal_scale(maps, np.zeros(len(maps), bool) if labels is None else labels)
+    return QuantizedMaps(method.name, edges, quantize.encode(maps, edges), quantize.encode(scores, edges), labels, masks, found,
+                 (scale["vmin"], scale["vmax"]))
+
+
+def suggest_thresholds(method: Method, masks: np.ndarray | None, labels: np.ndarray | None) -> list[dict]:
+    """Ways to choose a threshold, as far as there is something to choose it by."""
+    ways = []
+    if method.validation_scores is not None and len(method.validation_scores):
+        ways += [("95 % of normal validation images", "images", False,
+                  metrics.image_threshold(method.validation_scores))]
+    if method.validation_maps is not None and len(method.validation_maps):
+        ways += [("99.9 % of normal validation pixels", "pixels", False,
+                  metrics.pixel_threshold(method.validation_maps))]
+    if masks is not None and masks.any() and not masks.all():
+        ways += [("False-positive rate 1 %", "pixels", True, metrics.threshold_at_fpr(method.maps, masks)),
+                 ("Best F1 of the pixels", "pixels", True, metrics.threshold_of_best_f1(method.maps, masks)),
+                 ("90 % of the regions found", "regions", True,
+                  metrics.threshold_at_region_recall(method.maps, masks))]
+    if labels is not None and labels.any() and not labels.all():
+        ways += [("Best F1 of the images", "images", True, metrics.threshold_of_best_f1(method.scores, labels))]
+    return [dict(zip(("text", "by", "labels", "threshold"), way, strict=True)) for way in ways]
+
+
+def first_threshold(method: Method, labels: np.ndarray | None) -> float:
+    if method.validation_scores is not None and len(method.validation_scores):
+        return metrics.image_threshold(method.validation_scores)
+    scores = np.asarray(method.scores)
+    normal = scores if labels is None or labels.all() else scores[~labels]
+    return metrics.image_threshold(normal)
+
+
+def encode_images(images: ArrayLike) -> list[bytes]:
+    """Each of (N, 3, h, w), (N, h, w, 3) or (N, h, w) uint8 images as JPEG, at most 512 px wide and high."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and 3 not in
+                                                                 (images.shape[1], images.shape[3])):
+        raise ValueError(f"images are {images.dtype} of shape {images.shape}, expected uint8 values 0 to 255 of shape "
+                         f"(N, 3, h, w); floats in [0, 1]: (255 * images).round().astype('uint8')")
+    if images.ndim == 4 and images.shape[1] == 3:
+        images = images.transpose(0, 2, 3, 1)       # (N, 3, h, w) -> (N, h, w, 3)
+    return [encode_image(image) for image in images]
+
+
+def encode_image(image: np.ndarray) -> bytes:
+    picture, jpeg = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((512, 512))
+    picture.save(jpeg, "JPEG", quality=88)
+    return jpeg.getvalue()
+
+
+def spread_over_scores(n: int, scores: np.ndarray, *, keep: int) -> list[int]:
+    """At most 64 of n images, evenly over the order of their scores, and the one to keep; in their own order."""
+    if n <= SHOWN:
+        return list(range(n))
+    order = np.argsort(scores, kind="stable")
+    others = order[order != keep]
+    chosen = others[np.linspace(0, n - 2, SHOWN - 1).round().astype(int)]
+    return sorted([*chosen.tolist(), keep])
+
+
+def title_of(runs: dict[str, LoadedRun], methods: list[Method]) -> str:
+    names = " and ".join(m.name for m in methods)
+    return f"{names}: {next(iter(runs.values())).entry['category']}" if runs else names

@@ -1,0 +1,81 @@
+"""Exercises of lesson 08."""
+
+from itertools import combinations
+
+import numpy as np
+
+from adlib.lessons.exercises import judge
+
+
+def spread_of_a_mean(answer: object) -> None:
+    """Lesson 08, exercise 1: fifteen categories, each with a spread of 3 points; that of their mean."""
+    hints = {
+        3: "that is the spread of one category; what one seed adds here, it takes away there",
+        0.2: "variances add, not spreads: the root of 15 x 3^2, divided by 15",
+        11.619: "that is the spread of the sum; divide by 15",
+        0.6: "that is the variance of the mean, 9 / 15; take the root",
+        0.0077: "in percentage points",
+        0.77: "nearly; give it to three decimals",
+        0.78: "nearly; give it to three decimals",
+        0.8: "nearly; give it to three decimals",
+    }
+    judge(answer, 15**0.5 * 3 / 15, "fifteen categories are nearly four times as steady as one", hints,
+          "the root of the sum of the fifteen variances, divided by fifteen")
+
+
+def ahead_in_all_six(answer: object) -> None:
+    """Lesson 08, exercise 2: how probable it is that one of two equal methods is ahead in all of six categories."""
+    hints = {
+        1 / 64: "that is a in all six; you would have noticed b in all six, too",
+        6 / 64: "that is five of six for one of them; all six have one way each",
+        0.5: "that is one category",
+        1 / 3: "that is 2 / 6; each category halves it",
+        3.125: "as a share, not percent",
+        31 / 32: "that is the opposite",
+        0.03: "nearly; give it to three decimals",
+    }
+    judge(answer, 1 / 32, "all six is what it takes to be as sure as a 95 % interval, and one in 32 is chance", hints,
+          "each category is the toss of a coin; both all heads and all tails count")
+
+
+def at_least_one(answer: object) -> None:
+    """Lesson 08, exercise 3: at least one of ten independent 95 % intervals misses a true 0."""
+    hints = {
+        0.5: "that is the expected number, 10 x 0.05; two at once count as one here",
+        0.05: "that is one interval; there are ten",
+        0.95**10: "that is none of them; take away from 1",
+        0.95: "that is one interval, holding 0; raise it to the tenth power, and take away from 1",
+        0.3151: "that is exactly one; two and more count, too",
+        0.0: "that is all ten at once; one is enough",
+        40.13: "as a share, not percent",
+        0.4: "nearly; give it to three decimals",
+    }
+    judge(answer, 1 - 0.95**10, "of ten comparisons without a difference, four tables in ten claim one", hints,
+          "how probable is it that all ten hold 0? The opposite is the answer")
+
+
+def order_of_two_runs(answer: object, numbers: np.ndarray) -> None:
+    """Lesson 08, exercise 4: how often two runs stand in the other order than the means over their seeds.
+
+    Parameters
+    ----------
+    answer : object
+    numbers : (M, C, N) float array
+        One metric of M methods, C categories and N seeds.
+    """
+    d = np.array([a[:, :, None] - b[:, None, :] for a, b in combinations(np.asarray(numbers), 2)])  # (pairs, C, N, N)
+    mean, same = d.mean(axis=(2, 3), keepdims=True), np.diagonal(d, axis1=2, axis2=3)
+    wrong = d * mean < 0
+    right, by_category = float(wrong.mean()), wrong.mean(axis=(0, 2, 3))
+    hints = {
+        float((same * mean[..., 0] < 0).mean()): "those are runs of the same seed; the other seeds are runs, too",
+        float((d * mean.mean(axis=1, keepdims=True) < 0).mean()): "compare with the means of the same category",
+        float((d * mean <= 0).mean()): "two runs that are equal are in no order; count only those the other way round",
+        float((d * mean > 0).mean()): "that is how often the order is the same",
+        float((d < 0).mean()): "that is how often the later method is ahead; compare with the order of the means",
+        float(wrong.sum()): "that is a number of pairs of runs; divide by all",
+        100 * right: "as a share, not percent",
+    }
+    judge(answer, right, f"by category, it is between {by_category.min():.3f} and {by_category.max():.3f}", hints,
+          "all pairs of methods, all categories, all N x N pairs of runs: where has the difference the other sign than "
+          "the difference of the two means?")

@@ -1,0 +1,50 @@
+"""Exercises of lesson 07."""
+
+import numpy as np
+
+from adlib.lessons.exercises import judge
+
+
+def chance_of_a_false_alarm(answer: object) -> None:
+    """Lesson 07, exercise 1: the maximum of 12 normal validation scores as threshold."""
+    hints = {
+        0.0: "none of these 12 lies above it, but the next one may",
+        1 / 12: "nearly: there are 13 images in all, the new one counts too",
+        0.05: "that would be a quantile of the true distribution; here are 12 images",
+        12 / 13: "that is the chance that it stays below",
+        0.5: "the threshold is the largest, not the middle one",
+        13: "a chance lies between 0 and 1",
+    }
+    judge(answer, 1 / 13, "each of the 13 is equally likely to be the largest", hints,
+          "which of the 13 images, the new one included, is the largest?")
+
+
+def cheapest_threshold(answer: object) -> None:
+    """Lesson 07, exercise 2: normal 1, 2, 3, 4; anomalous 2.5, 3.5, 5; a miss costs 3, a false alarm 4."""
+    hints = {
+        2.5: "no miss, but the two false alarms cost 8",
+        3.5: "a miss and a false alarm cost 7",
+        6.0: "that is the cost there; the question is the threshold",
+        4.0: "the normal image at 4 reaches it: 2 misses and a false alarm",
+        9.0: "that is the cost of flagging nothing; one image can be found without a false alarm",
+    }
+    judge(answer, 5.0, "two misses, 6, and no false alarm", hints,
+          "count misses and false alarms at 2.5, 3.5 and 5 and above all: elsewhere it can only cost as much or more")
+
+
+def recall_with_one_alarm(answer: object, scores: np.ndarray, labels: np.ndarray) -> None:
+    """Lesson 07, exercise 3: share of the anomalous images above all normal ones but one."""
+    scores, labels = np.asarray(scores), np.asarray(labels, bool)
+    normal = np.sort(scores[~labels])
+    second = normal[-2] if len(normal) > 1 else -np.inf
+    right = float((scores[labels] > second).mean())
+    hints = {
+        float((scores[labels] > normal[-1]).mean()): "that is without any false alarm; one is allowed",
+        float((scores[labels] >= second).mean()): "at the second-highest normal score there are two: stay above it",
+        float((scores > second).mean()): "that is the share of all images; take the anomalous ones only",
+        float((scores[labels] > second).sum()): "a share, please: divide by the number of anomalous images",
+        1 - right: "that is the share that is missed",
+        100 * right: "a share, please, not percent",
+    }
+    judge(answer, right, "that is one point of the ROC curve, found without drawing it", hints,
+          "sort the normal scores; at most one of them may reach the threshold, so it lies above the second-highest")

@@ -1,0 +1,79 @@
+"""Every figure of the lessons, a file per lesson; what they share stands here.
+
+Figures are made with matplotlib's object interface, so no backend is needed and none is changed.
+"""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+Array = Tensor | np.ndarray
+NORMAL, ANOMALOUS = "#0173b2", "#d55e00"       # of seaborn's "colorblind" palette; importing seaborn takes a second
+ACCENT, QUIET = "#111111", "0.6"
+OUTLINE = "#00e5ff"         # ground truth over an image or a map: cyan is on neither photographs nor magma
+CMAP = "magma"
+STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.edgecolor": "0.15",
+         "text.color": "0.15", "axes.labelcolor": "0.15", "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10,
+         "lines.solid_capstyle": "round"}
+
+
+def show(figure: Figure, caption: str, *, alt: str | None = None) -> None:
+    """Display a figure with its caption below, and a text for those who cannot see it (by default the caption)."""
+    from IPython.display import Image, Markdown, display
+
+    for legend in filter(None, (ax.get_legend() for ax in figure.axes)):
+        legend.set_frame_on(False)      # a style ends with the figure's making, legends come later
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110, bbox_inches="tight")
+    display(Image(data=png.getvalue(), alt=alt or caption), Markdown(f"*{caption}*"))
+
+
+def new_figure(rows: int, columns: int, *, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
+    """A figure of rows x columns axes, each `width` x `height` inches, and the axes as a 2-D array."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def picture(ax: Axes, image: Array, *, mask: Array | None = None, title: str = "", **options):
+    """One image, (3, H, W) or (H, W), without ticks, the outline of a mask over it; returns what `imshow` returns."""
+    image = np.asarray(image)
+    if image.ndim == 3:
+        image = image.transpose(1, 2, 0)                # (3, H, W) -> (H, W, 3)
+    shown = ax.imshow(image, extent=(0, 256, 256, 0), **options)    # every picture on the 256 px grid of the masks
+    if mask is not None and np.any(np.asarray(mask)):
+        grid = np.arange(256) + 0.5
+        ax.contour(grid, grid, np.asarray(mask, float), [0.5], colors=OUTLINE, linewidths=0.8)
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(title, fontsize=9)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return shown
+
+
+def normal_scale(maps: Array, labels: Array) -> dict[str, float]:
+    """Colour limits shared by all maps, from the normal images alone: their strongest responses land at half of it.
+
+    A scale of its own for each image would paint the strongest pixel of a good image as bright as a defect.
+    """
+    normal = ~np.asarray(labels, bool)
+    low, high = np.quantile(np.asarray(maps)[normal if normal.any() else ~normal], [0.5, 0.999])
+    return {"vmin": float(low), "vmax": float(low + 2 * (high - low))}
+
+
+def diagram_box(ax: Axes, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:
+    """A box of a diagram."""
+    from matplotlib.patches import FancyBboxPatch
+
+    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0.2", fc=colour, ec="0.3", lw=0.8))
+    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=8.5)
+
+
+def diagram_arrow(ax: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
+    """An arrow of a diagram."""
+    ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.9})

@@ -1,0 +1,172 @@
+"""Figures of lesson 02: synthetic anomalies from the lattice up, the two networks, and what the second one sees."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
+from adlib.networks.layers import upsample
+from adlib.perlin import fade
+
+TEACHER, STUDENT, COMPARED, OTHER = "#cfe2f3", "#d9ead3", "#fce5cd", "0.93"
+COMPARE = {"product": "T * S", "concat": "T, S", "distance": "1 - cos"}
+
+
+def architecture(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, compare: str, channels: int,
+                 width: int | None, decoder: bool, denoising: bool) -> Figure:
+    """Teacher above, student below, what is made of both at each level, and the segmentation network behind it.
+
+    `shapes` holds (C, H) of each level; `channels` enter the segmentation network, which `width` None leaves out.
+    """
+    lowest = -1 if decoder else 14
+    figure, axes = new_figure(1, 1, width=9.9, height=0.081 * (57 - lowest))
+    ax = axes[0, 0]
+    ax.set(xlim=(-1, 119), ylim=(lowest, 57))
+    ax.set_axis_off()
+    rows = {"teacher": 47, "compare": 32, "decoder": 17, "encoder": 2}
+    diagram_box(ax, 0, rows["teacher"], 14, 8, f"clean image\n3 x {size} x {size}", OTHER)
+    seen = "corrupted\nimage" if denoising else "clean\nimage"
+    diagram_box(ax, 0, rows["encoder"] if decoder else rows["decoder"], 14, 8, seen, OTHER)
+    for k, (level, (c, side)) in enumerate(shapes.items()):
+        x = 21 + 19 * k
+        diagram_box(ax, x, rows["teacher"], 14, 8, f"teacher {level}\n{c} x {side} x {side}", TEACHER)
+        diagram_box(ax, x, rows["compare"], 14, 8, COMPARE[compare] if width else "1 - cos", COMPARED)
+        diagram_box(ax, x, rows["decoder"], 14, 8, f"student {level}\n{c} x {side} x {side}", STUDENT)
+        diagram_arrow(ax, x - 5 if k else 14, rows["teacher"] + 4, x, rows["teacher"] + 4)
+        diagram_arrow(ax, x + 7, rows["teacher"], x + 7, rows["compare"] + 8)
+        diagram_arrow(ax, x + 7, rows["decoder"] + 8, x + 7, rows["compare"])
+        if k < len(shapes) - 1:
+            ax.plot([x + 14, x + 19], [rows["compare"] + 4] * 2, color="0.3", lw=0.9)      # collected, not passed on
+        if decoder:
+            diagram_box(ax, x, rows["encoder"], 14, 8, f"encoder\n{student_width * 2**k} x {side} x {side}", STUDENT)
+            diagram_arrow(ax, x - 5 if k else 14, rows["encoder"] + 4, x, rows["encoder"] + 4)
+            if k < len(shapes) - 1:
+                diagram_arrow(ax, x + 19, rows["decoder"] + 4, x + 14, rows["decoder"] + 4)
+        else:
+            diagram_arrow(ax, x - 5 if k else 14, rows["decoder"] + 4, x, rows["decoder"] + 4)
+    if decoder:
+        side = size // 32
+        diagram_box(ax, 79, rows["encoder"] + 7, 17, 9, f"bottleneck\n{8 * student_width} x {side} x {side}", STUDENT)
+        diagram_arrow(ax, 73, rows["encoder"] + 4, 79, rows["encoder"] + 9)
+        diagram_arrow(ax, 79, rows["encoder"] + 14, 73, rows["decoder"] + 4)
+    diagram_arrow(ax, 73, rows["compare"] + 4, 79, rows["compare"] + 4)
+    if width:
+        diagram_box(ax, 79, rows["compare"] - 1, 17, 10, f"concatenate\n{channels} x {size // 4} x {size // 4}", COMPARED)
+        diagram_box(ax, 102, rows["compare"] - 1, 16, 10, f"2 residual blocks\nASPP, 2 convs\n{width} wide", "#ead1dc")
+        diagram_arrow(ax, 96, rows["compare"] + 4, 102, rows["compare"] + 4)
+        diagram_box(ax, 102, rows["teacher"], 16, 8, "sigmoid, upsample\nmap 256 x 256", OTHER)
+        diagram_arrow(ax, 110, rows["compare"] + 9, 110, rows["teacher"])
+    else:
+        diagram_box(ax, 79, rows["compare"], 17, 8, "product\nmap 256 x 256", OTHER)
+    return figure
+
+
+def lattice(gradients: Tensor, noise: Tensor) -> Figure:
+    """Perlin noise of a small lattice with the gradients it is made of, and the curve that blends between points.
+
+    Parameters
+    ----------
+    gradients : (2, P, P) float tensor
+        y and x component at each lattice point.
+    noise : (S, S) float tensor
+    """
+    figure, axes = new_figure(1, 2, width=3.7, height=3.1, gridspec_kw={"width_ratios": [1.25, 1]})
+    ax, curve = axes[0]
+    side, cells = noise.shape[0], gradients.shape[1] - 1
+    at = np.arange(cells + 1) * side / cells
+    x, y = np.meshgrid(at, at)
+    # A pixel's value stands at its upper left corner, where its distance to the lattice is measured.
+    shown = ax.imshow(noise, cmap="gray", vmin=-1, vmax=1, extent=(-0.5, side - 0.5, side - 0.5, -0.5))
+    for (row, column), value in np.ndenumerate(np.asarray(noise)):
+        ax.text(column, row, f"{value:.1f}".replace("-0.0", "0.0"), ha="center", va="center", fontsize=6,
+                color="w" if value < 0 else "0.15")
+    ax.quiver(x, y, gradients[1], gradients[0], color=ANOMALOUS, angles="xy", scale_units="xy", scale=0.7, width=0.011)
+    ax.plot(x.ravel(), y.ravel(), "o", color=ANOMALOUS, ms=5, clip_on=False)
+    ax.set(xlabel="x (pixels)", ylabel="y (pixels)", xlim=(-2, side + 1.8), ylim=(side + 1.8, -2), xticks=at, yticks=at)
+    figure.colorbar(shown, ax=ax, label="noise", shrink=0.8)
+    t = np.linspace(0, 1, 101)
+    curve.plot(t, fade(t), color=NORMAL, lw=1.8, label="fade")
+    curve.plot(t, t, color=QUIET, ls=":", label="linear")
+    curve.set(xlabel="1 - distance (cells)", ylabel="weight of the lattice point")
+    curve.legend()
+    return figure
+
+
+def from_noise_to_masks(cells: Tensor, noise: Tensor, turned: Tensor, masks: Tensor) -> Figure:
+    """A column for each lattice: its noise, the noise turned, and where that is above the threshold."""
+    figure, axes = new_figure(3, len(cells), width=1.5, height=1.6)
+    rows = {"noise": noise, "turned": turned, "mask": masks}
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(name)
+        for ax, image, (y, x) in zip(line, images, cells.tolist(), strict=True):
+            scale = {"vmin": 0, "vmax": 1} if name == "mask" else {"vmin": -1, "vmax": 1}
+            share = f"{100 * float(image.float().mean()):.1f} % covered"
+            title = {"noise": f"{y} x {x} cells", "mask": share}.get(name, "")
+            picture(ax, image, cmap="gray", title=title, **scale)
+    return figure
+
+
+def mask_statistics(coverage: np.ndarray, regions: np.ndarray) -> Figure:
+    """How much of an image its synthetic anomaly covers, and in how many regions, over many masks."""
+    figure, axes = new_figure(1, 2, width=3.7, height=2.5)
+    share, number = axes[0]
+    percent, filled = 100 * np.asarray(coverage), np.asarray(coverage) > 0
+    share.hist(percent, np.arange(0, max(12, percent.max()) + 1, 0.5), color=NORMAL)
+    share.axvline(percent.mean(), color=ACCENT, ls="--", lw=1, label=f"mean {percent.mean():.1f} %")
+    share.set(xlabel="coverage (% of the image)", ylabel="masks", title=f"{(~filled).mean():.1%} of the masks empty")
+    most, middle = max(3, regions.max()), np.median(regions[filled])
+    edges = np.unique(np.geomspace(1, most + 1, 16).round())       # whole numbers, so that no bin stays empty
+    number.hist(regions[filled], edges, color=NORMAL)
+    number.axvline(middle, color=ACCENT, ls="--", lw=1, label=f"median {middle:g}")
+    ticks = [n for n in (1, 3, 10, 30, 100, 300) if n <= most]
+    number.set(xscale="log", xlabel="regions of a mask that is not empty", ylabel="masks")
+    number.set(xticks=ticks, xticklabels=[str(n) for n in ticks])
+    number.minorticks_off()
+    for ax in axes.flat:
+        ax.legend(loc="upper right")
+    return figure
+
+
+def textures(images: Tensor, *, most: int = 10) -> Figure:
+    """A few of the textures, evenly spread over all."""
+    chosen = np.linspace(0, len(images) - 1, min(most, len(images))).round().astype(int)
+    figure, axes = new_figure(1, len(chosen), width=1.0, height=1.0)
+    for ax, i in zip(axes.flat, chosen, strict=True):
+        picture(ax, images[i])
+    return figure
+
+
+def corruptions(clean: Tensor, corrupted: Tensor, masks: Tensor) -> Figure:
+    """Normal training images above what the student sees, the synthetic anomalies outlined in a third row."""
+    figure, axes = new_figure(3, len(clean), width=1.5, height=1.55)
+    for name, line in zip(("normal", "corrupted", "outlined"), axes, strict=True):
+        line[0].set_ylabel(name)
+    for column, image, spoilt, mask in zip(axes.T, clean, corrupted, upsample(masks), strict=True):
+        picture(column[0], image)
+        picture(column[1], spoilt)
+        picture(column[2], spoilt, mask=mask)
+    return figure
+
+
+def focal_curves(gammas: tuple[float, ...] = (0, 2, 4)) -> Figure:
+    """Focal loss of a pixel against the probability that it was given for what it is."""
+    figure, axes = new_figure(1, 1, width=5.2, height=2.7)
+    p = np.linspace(0.01, 1, 200)
+    for gamma, colour, style in zip(gammas, (QUIET, NORMAL, ANOMALOUS), ("--", "-.", "-"), strict=True):
+        label = f"gamma = {gamma:g}" + (" (cross-entropy)" if gamma == 0 else "")
+        axes[0, 0].plot(p, -((1 - p) ** gamma) * np.log(p), style, color=colour, lw=1.8, label=label)
+    axes[0, 0].set(xlabel="$p_t$, the probability given to the truth", ylabel="loss of the pixel", ylim=(0, 3))
+    axes[0, 0].legend()
+    return figure
+
+
+def stage_curves(losses: list[float], ends: dict[str, int], batch: int) -> Figure:
+    """Loss of each training step, a panel for each stage, since their losses are of different kinds."""
+    labels = {"student": f"loss, summed over levels\nand {batch} images", "segmentation": "loss, mean over pixels"}
+    figure, axes = new_figure(1, len(ends), width=4.4, height=2.6)
+    starts = [0, *ends.values()]
+    for ax, (name, end), start, colour in zip(axes.flat, ends.items(), starts, (NORMAL, ANOMALOUS), strict=False):
+        ax.plot(np.arange(start + 1, end + 1), losses[start:end], color=colour, lw=1)
+        ax.set(title=f"stage: {name}", xlabel="step", ylabel=labels[name])
+        ax.locator_params(axis="x", integer=True)
+    return figure

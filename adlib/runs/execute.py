@@ -1,0 +1,219 @@
+"""Runs: a lesson executed headless with papermill, whole or as a ledger run. Imports neither torch nor papermill."""
+
+import io
+import json
+import os
+import re
+import shlex
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from adlib import find_output
+from adlib.runs.folder import LOCK_ENV, PENDING, clear, explained, lock_folder, record_failure, run_folder
+from adlib.runs.parameters import NOTEBOOKS, check_parameters, complete_parameters, lesson_parameters, read_lesson
+from adlib.settings import write_json
+
+__all__ = ["NOTEBOOKS", "check_parameters", "find_runs", "lesson_parameters", "printed_by", "run", "run_lesson"]
+
+LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "02_destseg",
+             **dict.fromkeys(("rd4ad", "masked_rd"), "03_masked_reverse_distillation")}
+UNDER_WAY = "notebook.part.ipynb"
+
+
+def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -> Path:
+    """Execute a whole lesson with papermill, its prints shown as they come; the path of the executed notebook.
+
+    Raises
+    ------
+    RuntimeError
+        A cell failed; the notebook up to that cell is kept, and the message says where.
+    """
+    from papermill import PapermillExecutionError
+
+    out = find_output(out_dir) / "lessons" / f"{lesson}.ipynb"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    print(f"executing {lesson} ...", flush=True)
+    try:
+        execute_notebook(NOTEBOOKS / f"{lesson}.ipynb", out, parameters)
+    except PapermillExecutionError as error:
+        raise RuntimeError(f"cell {error.cell_index} of {lesson} failed with {error.ename}: {error.evalue}\n"
+                           f"the notebook up to there is {out}") from error
+    print(f"executed {lesson} in {time.perf_counter() - start:.0f} s", flush=True)
+    return out
+
+
+def execute_notebook(notebook: Path, out: Path, parameters: dict) -> None:
+    """Execute a notebook into `out`, after each cell anew; what it prints is shown as it comes."""
+    import papermill
+
+    paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (notebook, out)]   # papermill takes templates
+    papermill.execute_notebook(*paths, parameters=parameters, progress_bar=False, stdout_file=Indented(sys.stdout),
+                               stderr_file=Indented(sys.stderr), shutdown_kernel="immediate",   # gracefully takes 2 s
+                               extra_arguments=["--IPKernelApp.log_level=ERROR"])   # it warns of its own loopback
+
+
+def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: bool = False) -> Path:
+    """A ledger run: execute the `run` cells of a method's lesson into the run's folder; the path of that folder.
+
+    A whole run that is there already is returned as it is; an interrupted one goes on from its checkpoint.
+
+    Parameters
+    ----------
+    method : str
+    given : dict
+        Parameters that differ from the lesson's defaults.
+    out_dir : path, optional
+        Instead of the parameter.
+    again : bool
+        Forget what is there.
+
+    Raises
+    ------
+    ValueError
+        Wrong parameters; nothing was executed.
+    RuntimeError
+        A cell failed, and failed.json stands in the folder; or another run is at work there.
+    OSError
+        The folder cannot be written.
+    """
+    lesson = LESSON_OF[method]
+    given = given | ({} if out_dir is None else {"out_dir": str(out_dir)})
+    given = with_method(method, given)
+    parameters = complete_parameters(lesson, given)
+    folder = run_folder(method, parameters)
+    lock = lock_folder(folder)
+    try:
+        if (folder / "run.json").exists() and not again:
+            print(f"already there: {folder} (--again runs it anew)", flush=True)
+            return folder
+        with explained(folder):
+            clear(folder, "notebook.ipynb", *["checkpoint.pt"][:again])
+        execute_run(method, lesson, given, parameters, folder)
+    finally:
+        lock.release(force=True)
+    return folder
+
+
+def find_runs(wanted: list[tuple[str, dict]], *, make: bool = False) -> list[Path]:
+    """Folders of those of the wanted runs that are whole; prints how to make the others, or makes them.
+
+    Parameters
+    ----------
+    wanted : list of (method, given)
+        As for `run`.
+    make : bool
+        Make what is missing.
+
+    Raises
+    ------
+    FileNotFoundError
+        None of them is there; names a command that makes one.
+    """
+    folders = [(method, given, folder_of(method, given)) for method, given in wanted]
+    missing = [(method, given) for method, given, folder in folders if not (folder / "run.json").is_file()]
+    if make:
+        return [folder if (folder / "run.json").is_file() else run(method, given) for method, given, folder in folders]
+    commands = [shlex.join(["python", *run_command(method, given)]) for method, given in missing]
+    if missing and len(missing) == len(wanted):
+        raise FileNotFoundError("none of these runs is there yet; make them:\n" + "\n".join(commands))
+    for command in commands:
+        print("not there yet:", command)
+    return [folder for *_, folder in folders if (folder / "run.json").is_file()]
+
+
+def folder_of(method: str, given: dict) -> Path:
+    """Where the run of a method with these parameters lies."""
+    return run_folder(method, complete_parameters(LESSON_OF[method], with_method(method, given)))
+
+
+def with_method(method: str, given: dict) -> dict:
+    """The parameters, with the method where a lesson has several."""
+    return given | ({"method": method} if "method" in lesson_parameters(LESSON_OF[method]) else {})
+
+
+def limit_threads(n: int) -> dict[str, str]:
+    """Environment in which the libraries that compute start so many threads."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n))
+
+
+def run_command(method: str, given: dict) -> list[str]:
+    """Arguments of Python that make a run; the lesson's defaults go without saying."""
+    defaults = lesson_parameters(LESSON_OF[method])
+    changed = [f"{name}={value}" for name, value in given.items() if name not in defaults or value != defaults[name]]
+    return ["-m", "adlib", "run", method, *(x for text in changed for x in ("-p", text))]
+
+
+def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder: Path) -> None:
+    """Execute into a locked folder; what the kernel wrote becomes a run only once the notebook is stored too."""
+    start = time.perf_counter()
+    print(f"running {method} on {parameters['category']}, seed {parameters['seed']} ...", flush=True)
+    os.environ[LOCK_ENV] = str(folder)       # the kernel inherits it
+    try:
+        write_json(folder / UNDER_WAY, only_run_cells(lesson))
+        execute_notebook(folder / UNDER_WAY, folder / UNDER_WAY, given)
+        if not (folder / PENDING).exists():
+            raise RuntimeError("no run cell called ledger.finish")
+        os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
+        os.replace(folder / PENDING, folder / "run.json")
+    except Exception as error:
+        found = explain(error, lesson)
+        kept = keep_failure(method, parameters, folder, found)
+        where = f"cell {found['cell']} of {lesson}" if found["cell"] else lesson
+        raise RuntimeError(f"{where} failed with {found['name']}: {found['message']}\n{kept}") from error
+    finally:
+        del os.environ[LOCK_ENV]
+    print(f"whole after {time.perf_counter() - start:.0f} s: {folder}", flush=True)
+
+
+def only_run_cells(lesson: str) -> dict:
+    """The lesson's notebook without the cells that only explain."""
+    notebook = read_lesson(lesson)
+    return notebook | {"cells": [cell for cell in notebook["cells"] if "run" in cell["metadata"].get("tags", [])]}
+
+
+def explain(error: Exception, lesson: str) -> dict:
+    """What failed.json says of an error: of the cell's where there is one, else of the runner's own."""
+    if not hasattr(error, "ename"):
+        dead = "; the system may have ended it for want of memory" if type(error).__name__ == "DeadKernelError" else ""
+        return {"name": type(error).__name__, "message": f"{error}{dead}", "cell": None,
+                "traceback": "".join(traceback.format_exception(error))}
+    ids = (cell["id"] for cell in read_lesson(lesson)["cells"] if "".join(cell["source"]) == error.source)
+    return {"name": error.ename, "message": error.evalue, "cell": next(ids, None),
+            "traceback": re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))}
+
+
+def keep_failure(method: str, parameters: dict, folder: Path, found: dict) -> str:
+    """Store the notebook up to the failing cell, unless it is torn, and failed.json; says where they are."""
+    try:
+        json.loads((folder / UNDER_WAY).read_text(encoding="utf-8"))
+        os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
+    except (OSError, ValueError):
+        (folder / UNDER_WAY).unlink(missing_ok=True)
+    try:
+        record_failure(folder, method, parameters, found)
+    except OSError as error:
+        return f"failed.json could not be written either ({error}); free space or choose another --out-dir"
+    return f"traceback and notebook: {folder}"
+
+
+class Indented(io.TextIOBase):
+    """A kernel's prints on the terminal, set apart from the runner's own."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write("".join(f"    {line}" for line in text.splitlines(keepends=True)))
+        self.stream.flush()
+        return len(text)
+
+
+def printed_by(notebook: Path, tag: str) -> str:
+    """What the cells with a tag printed in an executed notebook."""
+    import nbformat
+
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if tag in cell.metadata.get("tags", [])]
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))

@@ -1,0 +1,264 @@
+"""The ledger: which folder a run has, what stands in it, whole or not at all, and reading many of them."""
+
+import io
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import filelock
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adlib import find_input
+from adlib.data.category import Category
+from adlib.data.images import as_images
+from adlib.metrics import METRICS, image_threshold, pixel_threshold
+from adlib.networks.destseg import DeSTSeg
+from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
+from adlib.networks.nearest import NearestPatch
+from adlib.networks.stfpm import STFPM
+from adlib.networks.teacher import Teacher
+from adlib.runs.folder import (
+    IMAGE_LEVEL,
+    LOCK_ENV,
+    PENDING,
+    PROTOCOL,
+    SECONDS,
+    clear,
+    explained,
+    lock_folder,
+    new_entry,
+    read_entry,
+    read_runs,
+    run_folder,
+)
+from adlib.settings import portable, write, write_json
+from adlib.training import History, digest, peak_memory_mb, pick_device, predict, score
+
+__all__ = ["finish", "load_run", "read_runs", "start"]
+NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM, DeSTSeg, ReverseDistillation, MaskedRD)}
+
+
+@dataclass
+class OpenRun:
+    """A run under way; its folder stays locked until `finish`."""
+
+    method: str
+    parameters: dict
+    folder: Path
+    lock: filelock.BaseFileLock | None                  # None where the runner holds it
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SECONDS, 0.0))
+    protocol: dict[str, str] = field(default_factory=dict)      # what a method adds to the entry's
+
+    @property
+    def checkpoint(self) -> Path:
+        """For `fit`: a run that was killed goes on from here."""
+        return self.folder / "checkpoint.pt"
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the seconds inside to those of "train", "predict" or "evaluate"."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] += time.perf_counter() - began
+
+
+def start(method: str, parameters: dict) -> OpenRun:
+    """Make and lock the folder of a run, and print where it is.
+
+    The parameters are all of the lesson's, as given: what `runs.check_parameters` returns.
+
+    Raises
+    ------
+    RuntimeError
+        Another run is at work in the folder.
+    OSError
+        The folder cannot be written.
+    """
+    folder = run_folder(method, parameters)
+    lock = None if os.environ.get(LOCK_ENV) == str(folder) else lock_folder(folder)
+    print(f"run folder: {folder}" + (" (its run will be replaced)" if (folder / "run.json").exists() else ""),
+          flush=True)
+    return OpenRun(method, parameters, folder, lock)
+
+
+def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, validation_maps: Tensor,
+           report: dict[str, float], history: History | None = None, filmed: Sequence[int] | None = None) -> Path:
+    """Write the files of a run, its entry last, free its folder, and print where it is.
+
+    Parameters
+    ----------
+    run : Run
+    model : nn.Module
+        With `teacher`, `arguments` (of its constructor) and `image_scores`.
+    data : Category
+    maps, validation_maps : (N, 256, 256) float tensor
+        Of the test and the validation images.
+    report : dict
+        Of `metrics.evaluate`, with the scores of `training.score`; what is missing or NaN becomes null. Empty where
+        nothing is known of the test images.
+    history : History, optional
+        Of a method that trains.
+    filmed : sequence of int, optional
+        Which test images the history's snapshots show.
+
+    Raises
+    ------
+    OSError
+        The files cannot be written: no entry is left then, but the checkpoint is.
+    """
+    scores, validation_scores = score(model, maps, data), score(model, validation_maps, data)
+    thresholds = {"image": image_threshold(validation_scores), "pixel": pixel_threshold(validation_maps)}
+    entry = new_entry(run.method, run.parameters) | describe_run(run, model, data, history) | {
+        "protocol": PROTOCOL | (IMAGE_LEVEL if data.whole else {}) | run.protocol,
+        "n_anomalous": int(data.labels.sum()) if report else None,
+        "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS}, "thresholds": thresholds}
+    with explained(run.folder):
+        clear(run.folder, "snapshots.npz", *["notebook.ipynb"][: run.lock is not None])
+        write_model(run.folder / "model.pt", model)
+        write_arrays(run.folder / "maps.npz", maps=maps, scores=scores, labels=data.labels, defects=data.defects,
+                     paths=[portable(path) for path in data.paths], validation_maps=validation_maps,
+                     validation_scores=validation_scores, thresholds=list(thresholds.values()))
+        if history and history.snapshots:
+            steps, film = zip(*sorted(history.snapshots.items()), strict=True)
+            images = list(range(len(film[0]))) if filmed is None else filmed
+            write_arrays(run.folder / "snapshots.npz", steps=steps, maps=torch.stack(film), images=images)
+        write_json(run.folder / ("run.json" if run.lock else PENDING), entry)
+        run.checkpoint.unlink(missing_ok=True)
+    if run.lock:
+        run.lock.release(force=True)
+    print(f"run written to {run.folder}", flush=True)
+    return run.folder
+
+
+def describe_run(run: OpenRun, model: nn.Module, data: Category, history: History | None) -> dict:
+    """The fields that only an ended run knows, besides the numbers."""
+    device, size, seconds, precision = model.teacher.mean.device, data.train.shape[-1], dict(run.seconds), "float32"
+    if history:
+        precision = "+".join(dict.fromkeys(history.precision.values()))     # of the stages, where they differ
+        seconds["train"] = max(seconds["train"], history.seconds)       # that counts a killed run's first part too
+    return {
+        "image_size": size, "device": str(device), "precision": precision,
+        "threads": torch.get_num_threads(), "n_train": len(data.train),
+        "n_validation": len(data.validation), "n_test": len(data.test),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "peak_memory_mb": finite(round(peak_memory_mb(device), 1)),
+    }
+
+
+def finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+# Models and arrays of a run
+
+
+def write_arrays(path: Path, **arrays) -> None:
+    write(path, lambda file: np.savez(file, **arrays))
+
+
+def write_model(path: Path, model: nn.Module) -> None:
+    """How a model was made, and its state without the frozen teacher's: what `read_model` builds it from again."""
+    state = {name: x.cpu() for name, x in model.state_dict().items() if not name.startswith("teacher.")}
+    file = io.BytesIO()     # on a full disk PyTorch itself says "unexpected pos 704 vs 598"
+    torch.save({"network": type(model).__name__, "arguments": model.arguments, "state": state,
+                "teacher": model.teacher.arguments, "digest": fingerprint(model.teacher)}, file)
+    write(path, lambda target: target.write(file.getbuffer()))
+
+
+def read_model(path: Path, device: str = "auto") -> nn.Module:
+    """A model in eval mode, on the device.
+
+    Raises
+    ------
+    ValueError
+        The teacher's weights are no longer those that the model was trained with.
+    """
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    teacher = Teacher(**saved["teacher"])
+    if fingerprint(teacher) != saved["digest"]:
+        raise ValueError(f"{path} was made with other weights of {teacher.backbone} than those found now "
+                         f"(weights={saved['teacher']['weights']!r}); put the former back, or run it with --again")
+    model = NETWORKS[saved["network"]](teacher, **saved["arguments"])
+    model.load_state_dict({f"teacher.{k}": v for k, v in teacher.state_dict().items()} | saved["state"])
+    return model.to(pick_device(device), memory_format=torch.channels_last).eval()
+
+
+def fingerprint(module: nn.Module) -> str:
+    return digest([*module.parameters(), *module.buffers()])
+
+
+class Scores(NamedTuple):
+    scores: Tensor      # (N,)
+    maps: Tensor        # (N, 256, 256)
+
+
+def stored(name: str, file: str = "maps.npz") -> cached_property:
+    """An array of a run's folder."""
+    def read(run: "LoadedRun") -> np.ndarray:
+        with np.load(run.folder / file) as arrays:
+            return arrays[name]
+    return cached_property(read)
+
+
+@dataclass
+class LoadedRun:
+    """A whole run: its entry, and what its folder holds, read when it is first asked for."""
+
+    folder: Path
+    entry: dict                                         # as in run.json
+    device: str = "auto"
+
+    maps = stored("maps")                               # (N, 256, 256) float32, of the test images
+    scores = stored("scores")                           # (N,) float32
+    labels = stored("labels")                           # (N,) bool
+    defects = stored("defects")                         # (N,) str, the folders' names
+    paths = stored("paths")                             # (N,) str, for `data.find_input`; names only if `whole`
+    validation_maps = stored("validation_maps")         # (V, 256, 256) float32
+    validation_scores = stored("validation_scores")     # (V,) float32
+    snapshot_steps = stored("steps", "snapshots.npz")   # (K,) int
+    snapshot_maps = stored("maps", "snapshots.npz")     # (K, M, 256, 256) float32
+    snapshot_images = stored("images", "snapshots.npz")     # (M,) int, which test images
+
+    @cached_property
+    def model(self) -> nn.Module:
+        return read_model(self.folder / "model.pt", self.device)
+
+    @property
+    def whole(self) -> bool:
+        """Whether scores are means of maps, as in `Category`."""
+        return self.entry["protocol"].get("image_score") == IMAGE_LEVEL["image_score"]
+
+    def score(self, images) -> Scores:
+        """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
+        maps = predict(self.model, as_images(images, self.entry["image_size"]))
+        return Scores(score(self.model, maps, self), maps)
+
+
+def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:
+    """A whole run, from its folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such run, or it never ended, or a file of it is missing.
+    RuntimeError
+        The run failed; says with what.
+    ValueError
+        Its run.json cannot be read.
+    """
+    folder = Path(os.path.abspath(find_input(path)))
+    entry = read_entry(folder)
+    missing = [name for name in ("model.pt", "maps.npz") if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks {' and '.join(missing)}; copy the whole folder, or run it --again")
+    return LoadedRun(folder, entry, device)

@@ -1,0 +1,61 @@
+"""What several rooms share: paths, sizes, budgets, backbones, and files that are written atomically."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+ROOT = Path(__file__).resolve().parent.parent     # the repository: relative outputs are written below it
+MAP_SIZE = 256      # px: every map, mask and number refers to this size
+# px of a training image. smoke: seconds, for tests. demo: at most a minute on two CPU cores. paper: for a GPU.
+IMAGE_SIZE = {"smoke": 64, "demo": 128, "paper": 256}
+# Backbone -> timm architecture. The resnets mean torchvision's V1 weights, those of the papers: a bare timm name
+# would be another training of the same network.
+BACKBONES = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "resnet18": "resnet18.tv_in1k",
+    "resnet50": "resnet50.tv_in1k",
+    "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
+}
+
+METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
+METRIC_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
+                "iap": "IAP", "iap90": "IAP@90"}
+
+
+def find_input(path: str | Path) -> Path:
+    """A path to read from: relative to the working directory, else to the repository."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() or path.exists() else ROOT / path
+
+
+def find_output(path: str | Path) -> Path:
+    """A path to write to: relative ones lie in the repository, wherever the notebook is run."""
+    path = Path(path).expanduser()
+    return path if path.is_absolute() else ROOT / path
+
+
+def portable(path: str | Path) -> str:
+    """A path as `find_input` finds it again from any working directory."""
+    path = Path(os.path.abspath(path))
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def write(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
+    """Write a file atomically: under another name first, so that it is there complete or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_json(path: Path, entry: dict) -> None:
+    write(path, lambda file: file.write(json.dumps(entry, indent=1, allow_nan=False).encode()))
