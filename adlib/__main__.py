@@ -114,7 +114,7 @@ def given_parameters(options: argparse.Namespace, method: str) -> dict:
 
 def add_sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", metavar="A,B", help=f"of {', '.join(execute.LESSON_OF)}; by default all")
-    parser.add_argument("--table", metavar="NAME", help="an ablation of adlib/ablations.py instead of methods")
+    parser.add_argument("--table", metavar="NAME", help="an ablation of adlib/lessons/ablations.py instead of methods")
     parser.add_argument("--categories", metavar="A,B", default="all", help="by default all of the data set")
     parser.add_argument("--seeds", metavar="0,1,2", default="0,1,2")
     add_parameters(parser)
@@ -130,13 +130,14 @@ def add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def run_sweep(options: argparse.Namespace) -> int:
+    from adlib.lessons import ablations
     from adlib.runs import sweep
 
     machine = sweep.pick_machine(options.cores, options.threads, options.device or "auto", profile=options.profile,
                                  executor=options.executor, jobs=options.jobs)
     options.device = None if machine.devices else options.device     # each run gets one of them
     given = partial(given_parameters, options)
-    rows = sweep.rows_of_table(options.table, given) if options.table else sweep.rows_of(options.methods, given)
+    rows = ablations.rows_of_table(options.table, given) if options.table else sweep.rows_of(options.methods, given)
     categories = sweep.pick_categories(rows[0][1].get("data_root", "data/demo"), options.categories) if rows else []
     planned = sweep.plan(sweep.combine(rows, categories, sweep.pick_seeds(options.seeds)), machine)
     if options.list:

@@ -51,7 +51,7 @@ class History:
     losses: list[float] = field(default_factory=list)                       # of each step
     validation: list[tuple[int, float]] = field(default_factory=list)       # (step, loss)
     ends: dict[str, int] = field(default_factory=dict)                      # last step of each stage
-    kept: dict[str, int] = field(default_factory=dict)                      # step whose weights each stage kept
+    best_step: dict[str, int] = field(default_factory=dict)                      # step whose weights each stage kept
     snapshots: dict[int, Tensor] = field(default_factory=dict)              # step -> (M, 256, 256) maps
     precision: dict[str, str] = field(default_factory=dict)                 # of each stage: "float32" or "bf16"
     seconds: float = 0.0                                                    # over all interruptions
@@ -74,7 +74,7 @@ def fit(
     snapshots: Sequence[int] = (),
     snapshot_images: Tensor | None = None,
     cache_gb: float = 2.0,
-    say: Callable[[str], None] = print_line,
+    log: Callable[[str], None] = print_line,
 ) -> History:
     """Train a model, stage after stage; it ends in eval mode, on the device, with the weights that each stage kept.
 
@@ -99,7 +99,7 @@ def fit(
         Steps after which the maps of these images are put into the history.
     cache_gb : float
         Teacher features that take more than this are computed anew for each batch.
-    say : callable
+    log : callable
         Takes each line of progress.
 
     Raises
@@ -112,20 +112,20 @@ def fit(
     device = pick_device(device)
     model.to(device, memory_format=torch.channels_last)
     data = [x.to(device, memory_format=torch.channels_last) for x in (category.train, category.validation)]
-    run = TrainingState(
+    state = TrainingState(
         model, list(stages), *data, seed, torch.Generator(device).manual_seed(seed),
         [pick_precision(precision, stage.modules, device, data[0].shape[-1]) for stage in stages],
-        sorted(snapshots), snapshot_images, checkpoint and Path(checkpoint), checkpoint_seconds, say,
+        sorted(snapshots), snapshot_images, checkpoint and Path(checkpoint), checkpoint_seconds, log,
     )
-    if run.checkpoint:
-        run.identity = identify(run)
-        load_checkpoint(run)
+    if state.checkpoint:
+        state.identity = identify(state)
+        load_checkpoint(state)
     # Autotuned or non-deterministic convolutions would change the last bits from one training to the next.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        while run.stage < len(run.stages):
-            train_stage(run, cache_gb * 2**30)
+        while state.stage < len(state.stages):
+            train_stage(state, cache_gb * 2**30)
     model.eval()
-    return run.history
+    return state.history
 
 
 @dataclass
@@ -143,7 +143,7 @@ class TrainingState:
     snapshot_images: Tensor | None
     checkpoint: Path | None
     checkpoint_seconds: float
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     identity: dict[str, str] = field(default_factory=dict)
     stage: int = 0
     step: int = 0                           # of this stage
@@ -166,115 +166,115 @@ class TrainingState:
         return torch.autocast(self.train.device.type, torch.bfloat16, enabled=enabled)
 
 
-def train_stage(run: TrainingState, cache_bytes: float) -> None:
+def train_stage(state: TrainingState, cache_bytes: float) -> None:
     """Take the steps of the present stage that are left, then keep its best weights."""
-    steps, size = count_steps(run.now, len(run.train))
-    every = run.now.validate_every or max(1, round(len(run.train) / size))
-    order = draw_order(len(run.train), steps * size, seed=run.seed + 10007 * (run.stage + 1)).view(steps, size)
-    order, (features, held_features) = order.to(run.train.device), cache_features(run, cache_bytes)
-    clock, pending = ProgressReporter(run.step, steps), []
-    take_snapshot(run)
-    set_modes(run)
-    while run.step < steps:
-        pending.append(take_step(run, select_batch(run.train, features, order[run.step])))
-        run.step += 1
-        done, last = len(run.history.losses) + len(pending), run.step == steps
-        validate = run.now.validate and len(run.validation) and (run.step % every == 0 or last)
-        save = run.checkpoint and time.perf_counter() - run.saved >= run.checkpoint_seconds
-        tell = clock.due(run.step)
-        if validate or save or tell or last or done in run.snapshots or len(pending) == CHECK_EVERY:
-            check_losses(run, pending)
-            take_snapshot(run)
-        if validate and out_of_patience(run, validation_loss(run, held_features, size)):
+    steps, size = count_steps(state.now, len(state.train))
+    every = state.now.validate_every or max(1, round(len(state.train) / size))
+    order = draw_order(len(state.train), steps * size, seed=state.seed + 10007 * (state.stage + 1)).view(steps, size)
+    order, (features, held_features) = order.to(state.train.device), cache_features(state, cache_bytes)
+    reporter, pending = ProgressReporter(state.step, steps), []
+    take_snapshot(state)
+    set_modes(state)
+    while state.step < steps:
+        pending.append(take_step(state, select_batch(state.train, features, order[state.step])))
+        state.step += 1
+        done, last = len(state.history.losses) + len(pending), state.step == steps
+        validate = state.now.validate and len(state.validation) and (state.step % every == 0 or last)
+        save = state.checkpoint and time.perf_counter() - state.saved >= state.checkpoint_seconds
+        report = reporter.due(state.step)
+        if validate or save or report or last or done in state.snapshots or len(pending) == CHECK_EVERY:
+            check_losses(state, pending)
+            take_snapshot(state)
+        if validate and out_of_patience(state, validation_loss(state, held_features, size)):
             break
         if save:
-            save_checkpoint(run)
-        if tell:
-            clock.tell(run)
-    end_stage(run)
+            save_checkpoint(state)
+        if report:
+            reporter.report(state)
+    end_stage(state)
 
 
-def take_step(run: TrainingState, batch: Batch) -> Tensor:
+def take_step(state: TrainingState, batch: Batch) -> Tensor:
     """One step of the optimizer; the loss stays on the device, so that nothing waits for it."""
-    with run.autocast():
-        loss = run.now.loss(batch, run.step, run.generator)
-    run.now.optimizer.zero_grad(set_to_none=True)
+    with state.autocast():
+        loss = state.now.loss(batch, state.step, state.generator)
+    state.now.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    run.now.optimizer.step()
+    state.now.optimizer.step()
     return loss.detach()
 
 
-def check_losses(run: TrainingState, pending: list[Tensor]) -> None:
+def check_losses(state: TrainingState, pending: list[Tensor]) -> None:
     """Move pending losses into the history; stop if one, or a weight, is not finite."""
-    values, before = torch.stack(pending).tolist(), len(run.history.losses)
+    values, before = torch.stack(pending).tolist(), len(state.history.losses)
     for step, value in enumerate(values, before + 1):
         if not math.isfinite(value):
-            raise_not_finite(run, step, f"the loss is {value}")
-    if not torch.stack([p.isfinite().all() for m in run.now.modules for p in m.parameters()]).all():
-        raise_not_finite(run, before + len(values), "a weight is not finite")
-    run.history.losses += values
+            raise_not_finite(state, step, f"the loss is {value}")
+    if not torch.stack([p.isfinite().all() for m in state.now.modules for p in m.parameters()]).all():
+        raise_not_finite(state, before + len(values), "a weight is not finite")
+    state.history.losses += values
     pending.clear()
 
 
-def raise_not_finite(run: TrainingState, step: int, what: str) -> None:
-    lr = run.now.optimizer.param_groups[0]["lr"]
-    kept = run.checkpoint and run.checkpoint.exists()
+def raise_not_finite(state: TrainingState, step: int, what: str) -> None:
+    lr = state.now.optimizer.param_groups[0]["lr"]
+    kept = state.checkpoint and state.checkpoint.exists()
     raise FloatingPointError(
-        f"stage {run.now.name!r}, step {step}: {what}; lower the learning rate (now {lr}) or set precision='float32'"
-        + (f"; the last good checkpoint is kept in {run.checkpoint}" if kept else ""))
+        f"stage {state.now.name!r}, step {step}: {what}; lower the learning rate (now {lr}) or set precision='float32'"
+        + (f"; the last good checkpoint is kept in {state.checkpoint}" if kept else ""))
 
 
 @torch.no_grad()
-def validation_loss(run: TrainingState, features: list[Tensor] | None, size: int) -> float:
+def validation_loss(state: TrainingState, features: list[Tensor] | None, size: int) -> float:
     """Mean over the validation images of the stage's `validate`, everything in eval mode."""
-    run.model.eval()
-    total = torch.zeros((), device=run.validation.device)
-    for index in torch.arange(len(run.validation), device=run.validation.device).split(size):
-        with run.autocast():
-            total += run.now.validate(select_batch(run.validation, features, index)) * len(index)
-    set_modes(run)
-    return total.item() / len(run.validation)
+    state.model.eval()
+    total = torch.zeros((), device=state.validation.device)
+    for index in torch.arange(len(state.validation), device=state.validation.device).split(size):
+        with state.autocast():
+            total += state.now.validate(select_batch(state.validation, features, index)) * len(index)
+    set_modes(state)
+    return total.item() / len(state.validation)
 
 
-def out_of_patience(run: TrainingState, loss: float) -> bool:
+def out_of_patience(state: TrainingState, loss: float) -> bool:
     """Note a validation loss, keep the weights if it is the lowest so far, and say whether to stop."""
-    step = len(run.history.losses)
+    step = len(state.history.losses)
     if not math.isfinite(loss):
-        raise_not_finite(run, step, f"the validation loss is {loss}")
-    run.history.validation.append((step, loss))
-    if run.best is None or loss < run.best["loss"]:
-        weights = {k: v.clone() for k, v in nn.ModuleList(run.now.modules).state_dict().items()}
-        run.best = {"step": step, "loss": loss, "weights": weights}
-    waited = sum(s > run.best["step"] for s, _ in run.history.validation)
-    return 0 < run.now.patience <= waited
+        raise_not_finite(state, step, f"the validation loss is {loss}")
+    state.history.validation.append((step, loss))
+    if state.best is None or loss < state.best["loss"]:
+        weights = {k: v.clone() for k, v in nn.ModuleList(state.now.modules).state_dict().items()}
+        state.best = {"step": step, "loss": loss, "weights": weights}
+    waited = sum(s > state.best["step"] for s, _ in state.history.validation)
+    return 0 < state.now.patience <= waited
 
 
-def end_stage(run: TrainingState) -> None:
+def end_stage(state: TrainingState) -> None:
     """Load the weights of the lowest validation loss, where the stage has one, and move on."""
-    name, last = run.now.name, len(run.history.losses)
-    run.history.ends[name] = run.history.kept[name] = last
-    run.history.precision[name] = run.precisions[run.stage]
-    if run.best:
-        nn.ModuleList(run.now.modules).load_state_dict(run.best["weights"])
-        run.history.kept[name] = run.best["step"]
-    kept = run.history.kept[name]
-    run.stage, run.step, run.best = run.stage + 1, 0, None
-    save_checkpoint(run)
-    run.say(f"{name}: done at step {last}, {latest_losses(run.history)}, kept the weights of step {kept}, "
-            f"{run.history.seconds:.0f} s")
+    name, last = state.now.name, len(state.history.losses)
+    state.history.ends[name] = state.history.best_step[name] = last
+    state.history.precision[name] = state.precisions[state.stage]
+    if state.best:
+        nn.ModuleList(state.now.modules).load_state_dict(state.best["weights"])
+        state.history.best_step[name] = state.best["step"]
+    kept = state.history.best_step[name]
+    state.stage, state.step, state.best = state.stage + 1, 0, None
+    save_checkpoint(state)
+    state.log(f"{name}: done at step {last}, {latest_losses(state.history)}, kept the weights of step {kept}, "
+            f"{state.history.seconds:.0f} s")
 
 
-def take_snapshot(run: TrainingState) -> None:
-    step = len(run.history.losses)
-    if step in run.snapshots and step not in run.history.snapshots and run.snapshot_images is not None:
-        run.history.snapshots[step] = predict(run.model, run.snapshot_images)
-        set_modes(run)
+def take_snapshot(state: TrainingState) -> None:
+    step = len(state.history.losses)
+    if step in state.snapshots and step not in state.history.snapshots and state.snapshot_images is not None:
+        state.history.snapshots[step] = predict(state.model, state.snapshot_images)
+        set_modes(state)
 
 
-def set_modes(run: TrainingState) -> None:
+def set_modes(state: TrainingState) -> None:
     """Train mode for what the stage trains, eval mode for the rest: its batch statistics must not move."""
-    run.model.eval()
-    for module in run.now.modules:
+    state.model.eval()
+    for module in state.now.modules:
         module.train()
 
 
@@ -301,14 +301,14 @@ def select_batch(images: Tensor, features: list[Tensor] | None, index: Tensor) -
 
 
 @torch.no_grad()
-def cache_features(run: TrainingState, limit: float) -> list[list[Tensor] | None]:
+def cache_features(state: TrainingState, limit: float) -> list[list[Tensor] | None]:
     """Teacher features of the training and of the validation images; None each if they would exceed `limit` bytes."""
-    if run.now.teacher is None:
+    if state.now.teacher is None:
         return [None, None]
-    images, n, chunks = torch.cat([run.train, run.validation]), len(run.train), []
+    images, n, chunks = torch.cat([state.train, state.validation]), len(state.train), []
     for chunk in images.split(32):
-        with run.autocast():
-            chunks.append(run.now.teacher(to_float(chunk)))
+        with state.autocast():
+            chunks.append(state.now.teacher(to_float(chunk)))
         if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * len(images) > limit:
             return [None, None]
     levels = [torch.cat(level) for level in zip(*chunks, strict=True)]
@@ -356,24 +356,24 @@ class ProgressReporter:
     """Tells how long a stage will take, then how far it is: about every five seconds, at most once per percent."""
 
     def __init__(self, first: int, steps: int):
-        self.first, self.steps, self.told = first, steps, (first, time.perf_counter())
+        self.first, self.steps, self.reported = first, steps, (first, time.perf_counter())
 
     def due(self, step: int) -> bool:
         if step - self.first in (2, 5):         # two steps warm up, three are timed
             return True
-        since = time.perf_counter() - self.told[1]
-        return step - self.first > 5 and since >= 5 and step - self.told[0] >= self.steps / 100
+        since = time.perf_counter() - self.reported[1]
+        return step - self.first > 5 and since >= 5 and step - self.reported[0] >= self.steps / 100
 
-    def tell(self, run: TrainingState) -> None:
-        step, now, name = run.step, time.perf_counter(), run.now.name
-        left = (now - self.told[1]) / (step - self.told[0]) * (self.steps - step)
+    def report(self, state: TrainingState) -> None:
+        step, now, name = state.step, time.perf_counter(), state.now.name
+        left = (now - self.reported[1]) / (step - self.reported[0]) * (self.steps - step)
         if step - self.first == 5 and left > 20:
-            device, precision = run.train.device.type, run.precisions[run.stage]
-            run.say(f"{name}: {self.steps - self.first} steps will take about {left:.0f} s and "
+            device, precision = state.train.device.type, state.precisions[state.stage]
+            state.log(f"{name}: {self.steps - self.first} steps will take about {left:.0f} s and "
                     f"{peak_memory_mb(device) / 1024:.1f} GB on {device} in {precision}")
         elif step - self.first > 5:
-            run.say(f"{name}: step {step}/{self.steps}, {latest_losses(run.history)}, about {left:.0f} s left")
-        self.told = step, now
+            state.log(f"{name}: step {step}/{self.steps}, {latest_losses(state.history)}, about {left:.0f} s left")
+        self.reported = step, now
 
 
 def latest_losses(history: History) -> str:
@@ -385,60 +385,60 @@ def latest_losses(history: History) -> str:
 # Checkpoints
 
 
-def save_checkpoint(run: TrainingState) -> None:
+def save_checkpoint(state: TrainingState) -> None:
     """Write all that is needed to go on; under another name first, so that the file is whole at any moment."""
     now = time.perf_counter()
-    run.history.seconds, run.counted, run.saved = run.history.seconds + now - run.counted, now, now
-    if not run.checkpoint:
+    state.history.seconds, state.counted, state.saved = state.history.seconds + now - state.counted, now, now
+    if not state.checkpoint:
         return
-    going = run.stage < len(run.stages)
+    going = state.stage < len(state.stages)
     content = {
-        "identity": run.identity,
-        "progress": {"stage": run.stage, "step": run.step, "best": run.best},
-        "history": vars(run.history),
-        "generator": run.generator.get_state(),
-        "weights": run.trained.state_dict(),
-        "optimizer": run.now.optimizer.state_dict() if going else None,
+        "identity": state.identity,
+        "progress": {"stage": state.stage, "step": state.step, "best": state.best},
+        "history": vars(state.history),
+        "generator": state.generator.get_state(),
+        "weights": state.trained.state_dict(),
+        "optimizer": state.now.optimizer.state_dict() if going else None,
     }
     try:
-        run.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        write(run.checkpoint, lambda file: torch.save(content, file))
+        state.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        write(state.checkpoint, lambda file: torch.save(content, file))
     except (OSError, RuntimeError) as error:        # torch reports a full disk as a RuntimeError
-        raise OSError(f"the checkpoint cannot be written to {run.checkpoint} ({error}); free space or choose another "
+        raise OSError(f"the checkpoint cannot be written to {state.checkpoint} ({error}); free space or choose another "
                       f"folder") from error
 
 
-def load_checkpoint(run: TrainingState) -> None:
+def load_checkpoint(state: TrainingState) -> None:
     """Go on from the checkpoint, if there is one and it belongs to this training."""
-    if not run.checkpoint.exists():
+    if not state.checkpoint.exists():
         return
-    content = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-    was, now = content["identity"], run.identity
+    content = torch.load(state.checkpoint, map_location="cpu", weights_only=True)
+    was, now = content["identity"], state.identity
     other = [f"{key} was {was.get(key)}, is {now.get(key)}" for key in was | now if was.get(key) != now.get(key)]
     if other:
-        raise ValueError(f"checkpoint {run.checkpoint} belongs to another training: {'; '.join(other)}; delete it or "
+        raise ValueError(f"checkpoint {state.checkpoint} belongs to another training: {'; '.join(other)}; delete it or "
                          f"give another path")
-    run.stage, run.step, run.best = (content["progress"][key] for key in ("stage", "step", "best"))
-    run.history = History(**content["history"])
-    run.generator.set_state(content["generator"])
-    run.trained.load_state_dict(content["weights"])
-    if run.stage < len(run.stages):
-        run.now.optimizer.load_state_dict(content["optimizer"])
-    run.say(f"going on from {run.checkpoint}, after {len(run.history.losses)} steps")
+    state.stage, state.step, state.best = (content["progress"][key] for key in ("stage", "step", "best"))
+    state.history = History(**content["history"])
+    state.generator.set_state(content["generator"])
+    state.trained.load_state_dict(content["weights"])
+    if state.stage < len(state.stages):
+        state.now.optimizer.load_state_dict(content["optimizer"])
+    state.log(f"going on from {state.checkpoint}, after {len(state.history.losses)} steps")
 
 
-def identify(run: TrainingState) -> dict[str, str]:
+def identify(state: TrainingState) -> dict[str, str]:
     """What must be the same for a checkpoint to be gone on with, in words."""
-    trained = {id(x) for x in [*run.trained.parameters(), *run.trained.buffers()]}
-    frozen = [x for x in [*run.model.parameters(), *run.model.buffers()] if id(x) not in trained]
+    trained = {id(x) for x in [*state.trained.parameters(), *state.trained.buffers()]}
+    frozen = [x for x in [*state.model.parameters(), *state.model.buffers()] if id(x) not in trained]
     identity = {
-        "seed": str(run.seed),
-        "snapshots": str(run.snapshots),
-        "images": digest([run.train, run.validation]),
+        "seed": str(state.seed),
+        "snapshots": str(state.snapshots),
+        "images": digest([state.train, state.validation]),
         "frozen weights": digest(frozen),
-        "shapes": hashlib.sha256(str([x.shape for x in run.trained.state_dict().values()]).encode()).hexdigest()[:12],
+        "shapes": hashlib.sha256(str([x.shape for x in state.trained.state_dict().values()]).encode()).hexdigest()[:12],
     }
-    for stage, precision in zip(run.stages, run.precisions, strict=True):
+    for stage, precision in zip(state.stages, state.precisions, strict=True):
         groups = [{k: v for k, v in g.items() if k != "params"} for g in stage.optimizer.param_groups]
         identity[f"stage {stage.name!r}"] = f"{stage} in {precision}, {type(stage.optimizer).__name__} {groups}"
     return identity
@@ -478,6 +478,6 @@ def score(model: nn.Module, maps: Tensor, data) -> Tensor:
     model : nn.Module
         With `image_scores`.
     data : Category or LoadedRun
-        Says with `whole` which.
+        Says with `image_level` which.
     """
-    return maps.flatten(1).mean(dim=1) if data.whole else model.image_scores(maps)
+    return maps.flatten(1).mean(dim=1) if data.image_level else model.image_scores(maps)

@@ -23,7 +23,7 @@ def settings(optimizer: torch.optim.Optimizer, *names: str) -> list[tuple]:
 
 
 def train(model, stages, **options):
-    return fit(model, textures(), stages, say=silent, device="cpu", **options)
+    return fit(model, textures(), stages, log=silent, device="cpu", **options)
 
 
 def numbers(module: torch.nn.Module) -> int:
@@ -48,7 +48,7 @@ def test_destsegs_stages_move_what_they_train_and_nothing_else():
     before = copied(model)
     history = train(model, stages[:1])
     after = copied(model)
-    assert history.kept == {"student": 3}
+    assert history.best_step == {"student": 3}
     assert not same(model.student.state_dict(), {k[8:]: v for k, v in before.items() if k.startswith("student.")})
     for part in ("teacher.", "segmentation_net."):
         assert same(*({k: v for k, v in state.items() if k.startswith(part)} for state in (before, after)))
@@ -126,7 +126,7 @@ def test_masked_rd_is_validated_without_masks():
     with torch.no_grad():
         images = textures().validation.float() / 255
         assert model.loss(images).item() == pytest.approx(min(loss for _, loss in history.validation), rel=1e-4)
-    assert history.kept["student"] == min(history.validation, key=lambda point: point[1])[0]
+    assert history.best_step["student"] == min(history.validation, key=lambda point: point[1])[0]
 
 
 @pytest.mark.parametrize("recipe", [recipes.rd4ad, recipes.masked_rd])

@@ -74,7 +74,7 @@ def stages(model: Tiny, *, lr: float = 0.1, **options) -> list[Stage]:
 
 def train(model=None, category=None, *, seed=0, **options):
     model = model or Tiny()
-    options = {"say": silent, "device": "cpu", "precision": "float32"} | options
+    options = {"log": silent, "device": "cpu", "precision": "float32"} | options
     return model, fit(model, category or textures(), stages(model), seed=seed, **options)
 
 
@@ -96,7 +96,7 @@ def trained():
     before = copied(model)
     category = textures(n=6)
     history = fit(model, category, recipes.stfpm(model, budget="smoke", steps=12, batch=4, validate_every=6),
-                  say=silent, device="cpu", snapshots=[0, 12], snapshot_images=category.validation)
+                  log=silent, device="cpu", snapshots=[0, 12], snapshot_images=category.validation)
     return SimpleNamespace(model=model, before=before, history=history, category=category)
 
 
@@ -118,7 +118,7 @@ def test_snapshots_are_the_maps_of_their_step(trained):
     assert list(snapshots) == [0, 12]
     fresh = STFPM(Teacher("efficientnet_lite0", weights="random", seed=1), seed=0)
     torch.testing.assert_close(snapshots[0], predict(fresh, trained.category.validation))
-    if trained.history.kept["student"] == 12:
+    if trained.history.best_step["student"] == 12:
         torch.testing.assert_close(snapshots[12], predict(trained.model, trained.category.validation))
     assert not torch.equal(snapshots[0], snapshots[12])
 
@@ -137,7 +137,7 @@ def test_only_the_stages_modules_train():
     for stage in plan:
         loss = stage.loss
         stage.loss = lambda *args, loss=loss: seen.append((model.student.training, model.head.training)) or loss(*args)
-    fit(model, textures(), plan, say=silent, device="cpu")
+    fit(model, textures(), plan, log=silent, device="cpu")
     assert seen == [(True, False)] * 8 + [(False, True)] * 6
 
 
@@ -187,7 +187,7 @@ def test_few_images_are_enough(n):
         return model(batch.images).square().mean()
 
     stage = Stage("tiny", [model], recipes.sgd(model.parameters(), lr=0.1), loss, steps=3, batch=1)
-    fit(model, textures(n, held=1, size=32), [stage], say=silent, device="cpu")
+    fit(model, textures(n, held=1, size=32), [stage], log=silent, device="cpu")
     assert sizes == [2, 2, 2]
 
 
@@ -201,7 +201,7 @@ def test_cached_features_are_the_teachers_and_change_nothing():
         model = Tiny()
         plan = stages(model)[:1]
         plan[0].loss = lambda batch, *_, model=model: given.append(batch) or model.loss(batch.images, batch.features)
-        fit(model, textures(), plan, cache_gb=cache_gb, say=silent, device="cpu", precision="float32")
+        fit(model, textures(), plan, cache_gb=cache_gb, log=silent, device="cpu", precision="float32")
     torch.testing.assert_close(given[0].features[0], model.frozen(given[0].images))
     assert given[-1].features is None
 
@@ -210,7 +210,7 @@ def test_batches_are_floats_in_channels_last():
     model, given = Tiny(), []
     plan = stages(model)[:1]
     plan[0].loss = lambda batch, *_: given.append(batch.images) or model.loss(batch.images)
-    fit(model, textures(), plan, say=silent, device="cpu")
+    fit(model, textures(), plan, log=silent, device="cpu")
     assert given[0].dtype == torch.float32
     assert given[0].is_contiguous(memory_format=torch.channels_last)
     assert 0.9 < given[0].max() <= 1
@@ -247,7 +247,7 @@ def test_steps_do_not_wait_for_the_device():
     for steps in (21, 39):           # both look at their losses at the warm-up steps, at step 20 or so, and at the end
         model = Tiny()
         with Reads() as reads:
-            fit(model, textures(), stages(model, steps=steps, validate=None)[:1], say=silent, device="cpu")
+            fit(model, textures(), stages(model, steps=steps, validate=None)[:1], log=silent, device="cpu")
         counts.append(reads.count)
     assert counts[1] - counts[0] <= 2
 
@@ -265,9 +265,9 @@ def test_the_weights_of_the_lowest_validation_loss_are_kept():
         return torch.tensor(next(losses))
 
     plan = stages(model, steps=40, validate_every=5, patience=2, validate=validate)[:1]
-    history = fit(model, textures(), plan, say=silent, device="cpu")
+    history = fit(model, textures(), plan, log=silent, device="cpu")
     assert history.validation == [(5, 3.0), (10, 1.0), (15, 2.0), (20, 2.0)]       # and no further: two without gain
-    assert (history.kept, history.ends, len(history.losses)) == ({"student": 10}, {"student": 20}, 20)
+    assert (history.best_step, history.ends, len(history.losses)) == ({"student": 10}, {"student": 20}, 20)
     assert same(model.student.state_dict(), states[1])
     assert not same(model.student.state_dict(), states[3])
 
@@ -275,7 +275,7 @@ def test_the_weights_of_the_lowest_validation_loss_are_kept():
 def test_validation_is_the_mean_over_images_whatever_the_batches():
     category, model = textures(n=6, held=5), Tiny()
     plan = stages(model, steps=1, batch=3, validate_every=1)[:1]        # five images in chunks of three and two
-    history = fit(model, category, plan, say=silent, device="cpu", precision="float32")
+    history = fit(model, category, plan, log=silent, device="cpu", precision="float32")
     expected = model.loss(category.validation.float() / 255).item()
     assert history.validation[0][1] == pytest.approx(expected, rel=1e-5)
 
@@ -287,7 +287,7 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_the_good_checkpoint(tmp_path
     loss = plan[0].loss
     plan[0].loss = lambda batch, step, generator: loss(batch, step, generator) * (float("nan") if step == 6 else 1)
     with pytest.raises(FloatingPointError, match=r"stage 'student', step 7: the loss is nan.*now 0.1.*model.ckpt"):
-        fit(model, textures(), plan, checkpoint=path, checkpoint_seconds=0, say=silent, device="cpu")
+        fit(model, textures(), plan, checkpoint=path, checkpoint_seconds=0, log=silent, device="cpu")
     content = torch.load(path, weights_only=True)
     assert content["progress"]["step"] == 6
     assert all(w.isfinite().all() for w in content["weights"].values())
@@ -306,7 +306,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(tmp_path):
 
     broken, plan[0].optimizer.step = [], break_a_weight
     with pytest.raises(FloatingPointError, match="step 3: a weight is not finite"):
-        fit(model, textures(), plan, checkpoint=tmp_path / "c", checkpoint_seconds=0, say=silent, device="cpu")
+        fit(model, textures(), plan, checkpoint=tmp_path / "c", checkpoint_seconds=0, log=silent, device="cpu")
     assert torch.load(tmp_path / "c", weights_only=True)["progress"]["step"] == 2
 
 
@@ -314,7 +314,7 @@ def test_a_long_training_says_before_how_long(monkeypatch):
     lines, clock = [], iter(range(0, 10**6, 2))
     monkeypatch.setattr("adlib.training.time.perf_counter", lambda: float(next(clock)))
     model = Tiny()
-    fit(model, textures(), stages(model, steps=50)[:1], say=lines.append, device="cpu", precision="float32")
+    fit(model, textures(), stages(model, steps=50)[:1], log=lines.append, device="cpu", precision="float32")
     assert "50 steps will take about" in lines[0]
     assert "GB on cpu in float32" in lines[0]
     assert re.search(r"step \d+/50, loss [\d.]+, validation [\d.]+, about \d+ s left", lines[1])
@@ -383,19 +383,19 @@ def tiny_run(checkpoint=None):
 def stfpm_run(checkpoint=None):
     model = STFPM(Teacher("efficientnet_lite0", weights="random", seed=1), seed=0)
     plan = recipes.stfpm(model, budget="smoke", steps=6, batch=4, validate_every=2)
-    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, say=silent, device="cpu")
+    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, log=silent, device="cpu")
 
 
 def destseg_run(checkpoint=None):
     model = DeSTSeg(Teacher(weights="random", seed=1), student_width=8, width=8, seed=0)
     plan = recipes.destseg(model, textures().train, budget="smoke", student_steps=4, segmentation_steps=5)
-    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, say=silent, device="cpu")
+    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, log=silent, device="cpu")
 
 
 def masked_rd_run(checkpoint=None):
     model = MaskedRD(Teacher(weights="random", seed=1), seed=0)
     plan = recipes.masked_rd(model, budget="smoke", steps=6, batch=4, validate_every=2)
-    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, say=silent, device="cpu")
+    return model, fit(model, textures(), plan, checkpoint=checkpoint, checkpoint_seconds=0, log=silent, device="cpu")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forked")
@@ -443,7 +443,7 @@ def test_a_checkpoint_of_other_stages_is_refused(tmp_path):
     train(checkpoint=tmp_path / "c")
     model = Tiny()
     with pytest.raises(ValueError, match="another training: .*'lr': 0.1.*'lr': 0.2"):
-        fit(model, textures(), stages(model, lr=0.2), checkpoint=tmp_path / "c", say=silent, device="cpu")
+        fit(model, textures(), stages(model, lr=0.2), checkpoint=tmp_path / "c", log=silent, device="cpu")
 
 
 # Prediction and recipes

@@ -4,7 +4,7 @@
     <root>/<category>/test/good/*  test/<defect>/*          normal and anomalous images
     <root>/<category>/ground_truth/<defect>/<stem>_mask.*   masks, optional
 
-In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib.one_class`).
+In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib.data.one_class`).
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Category:
     labels: Tensor                  # (N,) bool: anomalous, by the folder's name
     defects: list[str]              # defect type of each test image, "good" where normal
     paths: list[Path]               # of each test image; of a one-class data set its name, no file
-    whole: bool = False             # the whole image is the anomaly, no part of it: scores are means of maps
+    image_level: bool = False             # the whole image is the anomaly, no part of it: scores are means of maps
 
 
 def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:
@@ -248,7 +248,7 @@ def one_class_category(name: str, category: str, *, image_size: int = 64,
         labels=torch.tensor([defect != "good" for defect in drawn.defects]),
         defects=drawn.defects,
         paths=[ROOT / "data" / name / "test" / f"{number:04}" for number in drawn.numbers],
-        whole=True,
+        image_level=True,
     )
 
 

@@ -6,21 +6,19 @@ on seed 0.
 """
 
 import csv
-import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from PIL import Image
 
 from adlib import ROOT
@@ -179,65 +177,28 @@ def _put(part: Path, target: Path) -> None:
 
 def _write(part: Path, seed: int, names: list[str], workers: int) -> None:
     """Write all images, and each category's defects.csv when its last image is there."""
-    start, shares = time.perf_counter(), [_make_share(part, seed, names, 0, 1)]
-    helpers = [_helper(part, seed, names, k, workers) for k in range(workers)] if workers > 1 else []
-    try:
-        if helpers:
-            shares = [_reports(h) for h in helpers]
+    start = time.perf_counter()
+    with Parallel(n_jobs=workers) as parallel:
         for name in names:
-            rows = sorted((row for share in shares for row in next(share)), key=lambda row: row["image"])
+            rows = parallel(delayed(_draw)(part / name, split, index, seed) for split, index in _plan(name))
             with open(part / name / "defects.csv", "w", newline="", encoding="utf-8") as file:
                 table = csv.DictWriter(file, ["image", "defect", "band", "contrast", "pixels"], lineterminator="\n")
                 table.writeheader()
-                table.writerows(rows)
+                table.writerows(sorted(filter(None, rows), key=lambda row: row["image"]))
             print(f"  {name}: {len(_plan(name))} images, {time.perf_counter() - start:.0f} s", flush=True)
-    finally:
-        for helper in helpers:
-            helper.kill()
-            helper.wait()
-            helper.stdout.close()
-            helper.stderr.close()
 
 
-def _helper(part: Path, seed: int, names: list[str], k: int, n: int) -> subprocess.Popen:
-    """A process that draws every n-th image.
-
-    Not multiprocessing: its spawned workers run the caller's script again where that has no `__main__` guard, and
-    forked ones inherit torch's locked threads.
-    """
-    code = "import json, sys; from adlib.demo import _serve; _serve(*json.loads(sys.argv[1]))"
-    paths = [str(Path(__file__).resolve().parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-c", code, json.dumps([str(part), seed, names, k, n])]  # -P: nothing from the cwd
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-
-
-def _serve(part: str, seed: int, names: list[str], k: int, n: int) -> None:
-    for rows in _make_share(Path(part), seed, names, k, n):
-        print(json.dumps(rows), flush=True)
-
-
-def _reports(helper: subprocess.Popen) -> Iterator[list[dict]]:
-    while line := helper.stdout.readline():
-        yield json.loads(line)
-    error = helper.communicate()[1].strip()
-    raise RuntimeError(f"a process that draws the demo set ended early (exit code {helper.returncode}): {error}")
-
-
-def _make_share(part: Path, seed: int, names: list[str], k: int, n: int) -> Iterator[list[dict]]:
-    """Draw images k, k + n, ... of each category; yields the category's rows for defects.csv."""
-    for name in names:
-        rows = []
-        for split, index in _plan(name)[k::n]:
-            shot = photograph(name, split, index, seed)
-            file = part / name / split / f"{index:03}.png"
-            _save(shot.pixels, file)
-            if shot.mask.any():
-                defect = file.parent.name
-                _save(shot.mask.astype(np.uint8) * 255, part / name / "ground_truth" / defect / f"{index:03}_mask.png")
-                rows.append({"image": f"{split}/{index:03}.png", "defect": defect, "band": shot.band,
-                             "contrast": round(shot.contrast, 4), "pixels": int(shot.mask.sum())})  # fmt: skip
-        yield rows
+def _draw(folder: Path, split: str, index: int, seed: int) -> dict | None:
+    """Draw one image of a category into its folder, with its mask; its row of defects.csv if it has a defect."""
+    shot = photograph(folder.name, split, index, seed)
+    file = folder / split / f"{index:03}.png"
+    _save(shot.pixels, file)
+    if not shot.mask.any():
+        return None
+    defect = file.parent.name
+    _save(shot.mask.astype(np.uint8) * 255, folder / "ground_truth" / defect / f"{index:03}_mask.png")
+    return {"image": f"{split}/{index:03}.png", "defect": defect, "band": shot.band,
+            "contrast": round(shot.contrast, 4), "pixels": int(shot.mask.sum())}  # fmt: skip
 
 
 def _save(pixels: np.ndarray, file: Path) -> None:

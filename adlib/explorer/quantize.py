@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from adlib.metrics import Confusion, confusion, label_regions, region_thresholds
 
+CMAP = "magma"      # of every heatmap
 EDGE_DENSITY = ((1e-4, 512), (1e-2, 2048), (0.1, 1024), (1.0, 1024))       # of so many of the highest pixels, so many edges
 MOST = 2**16
 
@@ -64,7 +65,7 @@ def code_of(threshold: float, edges: np.ndarray) -> int:
     return min(int(np.searchsorted(edges, np.float64(threshold))), len(edges) - 1)
 
 
-def reaching(codes: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
+def count_at_or_above(codes: np.ndarray, size: int, weights: np.ndarray | None = None) -> np.ndarray:
     """(size,) how many of some codes, or what weight of them, is at or above each code."""
     return np.bincount(codes.ravel(), weights, size)[::-1].cumsum()[::-1]
 
@@ -88,16 +89,16 @@ class QuantizedMaps:
         return (np.zeros(0, np.uint16),) * 2 if self.masks is None else region_thresholds_of(self.codes, self.masks)
 
     @cached_property
-    def reach(self) -> np.ndarray:
+    def pixels_at_or_above(self) -> np.ndarray:
         """(E,) how many pixels reach each edge."""
-        return reaching(self.codes, len(self.edges))
+        return count_at_or_above(self.codes, len(self.edges))
 
     @cached_property
-    def anomalous_reach(self) -> np.ndarray:
+    def anomalous_pixels_at_or_above(self) -> np.ndarray:
         """(E,) how many anomalous pixels do; without masks, how many pixels of anomalous images."""
         if self.masks is not None:
-            return reaching(self.codes[self.masks], len(self.edges))
-        return reaching(self.codes[self.labels if self.labels is not None else []], len(self.edges))
+            return count_at_or_above(self.codes[self.masks], len(self.edges))
+        return count_at_or_above(self.codes[self.labels if self.labels is not None else []], len(self.edges))
 
     @cached_property
     def overlap(self) -> np.ndarray:
@@ -106,7 +107,7 @@ class QuantizedMaps:
             return np.zeros(len(self.edges))
         numbers = label_regions(self.masks)[self.masks] - 1
         sizes = np.bincount(numbers)
-        return reaching(self.codes[self.masks], len(self.edges), 1 / (len(sizes) * sizes[numbers]))
+        return count_at_or_above(self.codes[self.masks], len(self.edges), 1 / (len(sizes) * sizes[numbers]))
 
     def pixels(self, code: int, index: int | None = None) -> Confusion | None:
         """Confusion of the pixels of one image, or of all of them."""
@@ -114,8 +115,8 @@ class QuantizedMaps:
             return None
         if index is not None:
             return confusion(self.codes[index], self.masks[index], code)
-        tp, alarms = int(self.anomalous_reach[code]), int(self.reach[code])
-        anomalous = int(self.anomalous_reach[0])
+        tp, alarms = int(self.anomalous_pixels_at_or_above[code]), int(self.pixels_at_or_above[code])
+        anomalous = int(self.anomalous_pixels_at_or_above[0])
         return Confusion(tp, alarms - tp, anomalous - tp, self.codes.size - anomalous - alarms + tp)
 
     def found(self, code: int, index: int | None = None) -> tuple[int, int]:
@@ -176,3 +177,13 @@ def pack(header: dict, arrays: dict[str, np.ndarray | list[bytes]]) -> bytes:
     text = json.dumps(header | {"arrays": places, "ends": ends}, allow_nan=False).encode()
     text += b" " * (-(len(text) + 8) % 8)
     return len(text).to_bytes(8, "little") + text + b"".join(parts)
+
+
+def normal_scale(maps: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Colour limits shared by all maps, from the normal images alone: their strongest responses land at half of it.
+
+    A scale of its own for each image would paint the strongest pixel of a good image as bright as a defect.
+    """
+    normal = ~np.asarray(labels, bool)
+    low, high = np.quantile(np.asarray(maps)[normal if normal.any() else ~normal], [0.5, 0.999])
+    return {"vmin": float(low), "vmax": float(low + 2 * (high - low))}

@@ -1,6 +1,6 @@
 // The threshold explorer in the browser: a notebook's widget (through anywidget) and the static page run this same file.
 //
-// Scores come as codes (adlib/coding.py): "score >= edges[c]" is "code >= c". So a threshold is a whole number here,
+// Scores come as codes (adlib/explorer/quantize.py): "score >= edges[c]" is "code >= c". So a threshold is a whole number here,
 // counts over the test set are one look into a table, and a picture is one pass over its codes.
 
 const NUMBERS = [       // key, label, unit; the keys are those of ThresholdExplorer.numbers in Python
@@ -20,7 +20,7 @@ const FACTOR = 3;       // canvas pixels per map pixel, each way
 
 // Data ---------------------------------------------------------------------------------------------------------------
 
-/** The header, the arrays and the lists of byte strings in a block of `coding.pack`. */
+/** The header, the arrays and the lists of byte strings in a block of `quantize.pack`. */
 export function unpack(view) {
   const { buffer, byteOffset: at0 } = view.byteOffset % 8      // arrays of numbers must be aligned
     ? new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : view;
@@ -85,7 +85,7 @@ export function lowerBound(array, value) {
   return low;
 }
 
-/** The code from which scores are flagged; as `coding.code_of`. */
+/** The code from which scores are flagged; as `quantize.code_of`. */
 export const codeOf = (threshold, edges) => Math.min(lowerBound(edges, threshold), edges.length - 1);
 
 const atLeast = (sorted, code) => sorted.length - lowerBound(sorted, code);

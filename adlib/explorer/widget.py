@@ -22,8 +22,7 @@ from adlib import find_input, find_output, metrics
 from adlib.data.category import load_category
 from adlib.data.images import read_images
 from adlib.explorer import quantize
-from adlib.explorer.quantize import QuantizedMaps, code_of
-from adlib.lessons.plots import CMAP, normal_scale
+from adlib.explorer.quantize import CMAP, QuantizedMaps, code_of, normal_scale
 from adlib.runs.record import LoadedRun, load_run
 from adlib.settings import write
 
@@ -72,7 +71,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
     Attributes
     ----------
     threshold : float
-        Of the chosen method. It moves up to the next edge, see `coding.choose_edges`; no pixel lies between in the
+        Of the chosen method. It moves up to the next edge, see `quantize.choose_edges`; no pixel lies between in the
         highest scores. By default the 95 % quantile of the validation images' scores, or of the normal test images'.
     index : int
         The image that is shown.
@@ -220,7 +219,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
             return self._code(method)
         if self.link == "value":
             return code_of(self.threshold, self.coded[method].edges)
-        return int(np.argmax(self.coded[method].reach <= chosen.reach[code]))      # the lowest that no more reach
+        return int(np.argmax(self.coded[method].pixels_at_or_above <= chosen.pixels_at_or_above[code]))      # the lowest that no more reach
 
     # Pages
 
@@ -277,7 +276,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
             arrays["masks"] = quantize.deflate_masks(first.masks[shown])
         for k, c in enumerate(self.coded):
             arrays |= {f"edges{k}": c.edges, f"codes{k}": quantize.deflate_maps(c.codes[shown]), f"scores{k}": c.scores,
-                       f"reach{k}": c.reach.astype(np.uint32), f"anomalous{k}": c.anomalous_reach.astype(np.uint32),
+                       f"reach{k}": c.pixels_at_or_above.astype(np.uint32), f"anomalous{k}": c.anomalous_pixels_at_or_above.astype(np.uint32),
                        f"overlap{k}": c.overlap.astype(np.float32), f"regions{k}": c.regions[0]}
         return quantize.pack(header, arrays)
 
@@ -324,7 +323,7 @@ def methods_of_runs(runs: dict[str, LoadedRun]) -> tuple:
                              f"category of one data set")
     methods = [Method(name, r.maps, r.scores, r.validation_maps, r.validation_scores) for name, r in runs.items()]
     images, masks = read_pictures(first)
-    names = [f"{path.split('/')[-2]}/{path.split('/')[-1]}" if not first.whole else f"{defect} {path.split('/')[-1]}"
+    names = [f"{path.split('/')[-2]}/{path.split('/')[-1]}" if not first.image_level else f"{defect} {path.split('/')[-1]}"
              for path, defect in zip(first.paths.tolist(), first.defects.tolist(), strict=True)]
     labels = None if first.entry["n_anomalous"] is None else first.labels
     return methods, images, masks, labels, names
@@ -335,7 +334,7 @@ def read_pictures(run: LoadedRun) -> tuple:
     if run.entry["n_anomalous"] is None:            # one's own photographs: nothing but files
         return read_images([find_input(path) for path in run.paths.tolist()], PICTURE), None
     given = run.entry["parameters"]
-    size = run.entry["image_size"] if run.whole else max(PICTURE, run.entry["image_size"])
+    size = run.entry["image_size"] if run.image_level else max(PICTURE, run.entry["image_size"])
     data = load_category(given["data_root"], given["category"], image_size=size)
     if len(data.test) != len(run.maps) or data.labels.tolist() != run.labels.tolist():
         raise ValueError(f"{given['data_root']}/{given['category']} holds {len(data.test)} test images now, the run "

@@ -1,5 +1,6 @@
 """The ablations of the three papers and our own: each table a grid of runs. Imports no torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -68,7 +69,7 @@ STFPM_4 = Grid(
     "stfpm_4", "stfpm",
     "Must the teacher have seen photographs? How far does one get that has only read digits, or learnt nothing at all?",
     source=("STFPM", "4"), metrics=STFPM_METRICS, base=("ImageNet",),
-    note="Our teachers come from adlib.pretraining, which trains them for a few hundred or thousand steps at 64 px.",
+    note="Our teachers come from adlib.lessons.pretraining, which trains them for a few hundred or thousand steps at 64 px.",
     rows=(
         Row("ImageNet", {}, {"method": "teacher trained on ImageNet"}),
         teacher_row("MNIST", "mnist", in_paper=True),
@@ -306,6 +307,28 @@ def fill_in(row: Row, backbone: str) -> dict:
             for name, value in row.settings.items()}
 
 
+def rows_of_table(name: str, given: Callable[[str], dict], log: Callable[[str], None] = print) -> list[tuple[str, dict]]:
+    """(method, parameters) of each row of an ablation that can be run here; says which cannot, and why.
+
+    A teacher that has learnt digits needs no network to be made, so it is made if it is missing.
+    """
+    grid, rows = find_grid(name), []
+    for row in grid.rows:
+        method, parameters = run_of(grid, row, given(row.method or grid.method))
+        where = {key: parameters[key] for key in ("backbone", "weights") if key in parameters}
+        reason = available(row, **where)
+        if reason and parameters.get("weights", "").endswith("-digits.pt"):
+            from adlib.lessons.pretraining import pretrain  # takes seconds: torch
+
+            pretrain("digits", where.get("backbone", EMBEDDED))
+            reason = None
+        if reason:
+            log(f"skipped: {name}, {row.label}: {reason}")
+        else:
+            rows.append((method, parameters))
+    return rows
+
+
 def available(row: Row, backbone: str = EMBEDDED, *, weights: str = "auto") -> str | None:
     """Why a row cannot be run on this machine; None if it can.
 
@@ -338,7 +361,7 @@ def no_teacher(row: Row, weights: str, backbone: str) -> str:
         return f"{weights} is not there; give a path, 'auto' or 'random'"
     dataset = weights.rpartition("-")[2].removesuffix(".pt")
     network = "" if dataset == "digits" else ", with a network"
-    return f"{weights} is not there; `python -m adlib.pretraining {dataset} --backbone {backbone}` makes it{network}"
+    return f"{weights} is not there; `python -m adlib.lessons.pretraining {dataset} --backbone {backbone}` makes it{network}"
 
 
 # The papers' numbers

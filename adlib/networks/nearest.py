@@ -1,4 +1,4 @@
-"""The training-free floor: how far is each feature from the nearest one seen on a normal image?"""
+"""The training-free baseline: how far is each feature from the nearest one seen on a normal image?"""
 
 import torch
 import torch.nn.functional as F
@@ -11,28 +11,28 @@ from adlib.networks.teacher import Teacher
 class NearestPatch(nn.Module):
     """Cosine distance to the nearest normal teacher feature, per level, summed over levels; no training, no smoothing.
 
-    Every table shows it as the floor: what a method adds to the frozen features has to show above this.
+    Every table shows it: what a method adds to the frozen features has to show above this.
 
     Parameters
     ----------
     teacher : Teacher
-    keep : float
+    sampling_ratio : float
         Share of the training positions that is kept, drawn at random.
     seed : int
         Of that draw.
     """
 
-    def __init__(self, teacher: Teacher, *, keep: float = 0.1, seed: int = 0):
+    def __init__(self, teacher: Teacher, *, sampling_ratio: float = 0.1, seed: int = 0):
         super().__init__()
-        if not 0 < keep <= 1:
-            raise ValueError(f"keep={keep} must be a share in (0, 1]")
-        self.teacher, self.keep, self.seed = teacher, keep, seed
-        self.arguments = {"keep": keep, "seed": seed}
+        if not 0 < sampling_ratio <= 1:
+            raise ValueError(f"sampling_ratio={sampling_ratio} must be a share in (0, 1]")
+        self.teacher, self.sampling_ratio, self.seed = teacher, sampling_ratio, seed
+        self.arguments = {"sampling_ratio": sampling_ratio, "seed": seed}
         for k in range(len(teacher.levels)):  # buffers, so that the memory is saved and moved with the module
             self.register_buffer(f"memory_{k}", torch.empty(0))
         self.register_load_state_dict_pre_hook(make_room)
 
-    def remember(self, images: Tensor, *, batch: int = 32) -> "NearestPatch":
+    def fit(self, images: Tensor, *, batch: int = 32) -> "NearestPatch":
         """Keep unit features of normal images: (N, 3, S, S) uint8, or float in [0, 1]."""
         generator = torch.Generator().manual_seed(self.seed)
         kept = [[] for _ in self.teacher.levels]
@@ -40,7 +40,7 @@ class NearestPatch(nn.Module):
             chunk = to_float(chunk.to(self.teacher.mean.device))
             for level, features in zip(kept, self.features(chunk), strict=True):
                 n = features.flatten(0, 1)                                          # (B, HW, C) -> (BHW, C)
-                count = max(1, round(self.keep * len(n)))
+                count = max(1, round(self.sampling_ratio * len(n)))
                 level.append(n[torch.randperm(len(n), generator=generator)[:count].to(n.device)])
         for k, level in enumerate(kept):
             setattr(self, f"memory_{k}", torch.cat(level))
@@ -52,9 +52,9 @@ class NearestPatch(nn.Module):
 
     @torch.no_grad()
     def level_maps(self, images: Tensor) -> list[Tensor]:
-        """Distance to the nearest remembered feature, (B, H_k, W_k) per level."""
+        """Distance to the nearest stored feature, (B, H_k, W_k) per level."""
         if not self.memory_0.numel():
-            raise RuntimeError("NearestPatch remembers nothing yet; call remember(category.train) first")
+            raise RuntimeError("NearestPatch has no memory yet; call fit(category.train) first")
         maps = []
         for k, features in enumerate(self.features(images)):
             cos = largest_cosine(features.flatten(0, 1), getattr(self, f"memory_{k}"))

@@ -22,8 +22,8 @@ class Comparison:
     b: str
     metric: str
     difference: float                           # mean over categories of a - b
-    these: tuple[float, float] | None           # 95 % interval: these categories, other seeds
-    like_these: tuple[float, float] | None      # 95 % interval: other categories of this kind, other seeds
+    ci_fixed_categories: tuple[float, float] | None           # 95 % interval: these categories, other seeds
+    ci_random_categories: tuple[float, float] | None      # 95 % interval: other categories of this kind, other seeds
     pairs: int
     categories: int
     seeds: int                                  # that both have, in the category with the fewest
@@ -35,15 +35,15 @@ def paired_bootstrap(frame: pd.DataFrame, a: str, b: str, metric: str, *, resamp
                      seed: int = 0) -> Comparison:
     """By how much variant `a` is ahead of `b`, and how surely, on the category x seed pairs that both have.
 
-    Two intervals answer two questions. `these` keeps the categories and resamples the seeds within each: is a better
-    *on these categories*, whatever the seed? `like_these` resamples categories, then seeds within each: would a be
+    Two intervals answer two questions. `ci_fixed_categories` keeps the categories and resamples the seeds within each: is a better
+    *on these categories*, whatever the seed? `ci_random_categories` resamples categories, then seeds within each: would a be
     better on *other categories of this kind*? That takes the categories for a random draw of such a kind, which those
     of a benchmark are not, and six are few. Seeds count as independent runs. Neither interval knows of other test
     images: all runs of a category share them, so a difference that a handful of images makes looks as sure as any.
 
     Each level draws one fewer than there are, with replacement (McCarthy and Snowden 1985): as many as there are would
     give (n - 1) / n of the variance, two thirds of it with three seeds. With normal noise, six categories and three
-    seeds, `these` then holds the truth in about 0.92 of all cases (else 0.87), `like_these` in 0.91 where categories
+    seeds, `ci_fixed_categories` then holds the truth in about 0.92 of all cases (else 0.87), `ci_random_categories` in 0.91 where categories
     differ much and in 0.99 where they do not, since the seeds' noise is also in the differences between categories.
 
     Parameters
@@ -88,12 +88,12 @@ def compare(seeds: dict, a: str, b: str, metric: str, **options) -> Comparison:
     differences = {category: [x[seed] - y[seed] for seed in x if seed in y] for category, (x, y) in both.items()}
     differences = {category: values for category, values in differences.items() if values}
     sizes, means = tuple(map(len, differences.values())), [fmean(values) for values in differences.values()]
-    why, flat, these, like_these = too_few(differences), np.concatenate([*differences.values(), []]), None, None
+    why, flat, ci_fixed_categories, ci_random_categories = too_few(differences), np.concatenate([*differences.values(), []]), None, None
     if min(sizes, default=0) >= FEWEST_UNITS:
-        these = percentile_interval(flat, resampled(sizes, among_categories=False, **options))
+        ci_fixed_categories = percentile_interval(flat, resampled(sizes, among_categories=False, **options))
     if not why:
-        like_these = percentile_interval(flat, resampled(sizes, among_categories=True, **options))
-    return Comparison(a, b, metric, fmean(means) if means else nan, these, like_these, len(flat), len(sizes),
+        ci_random_categories = percentile_interval(flat, resampled(sizes, among_categories=True, **options))
+    return Comparison(a, b, metric, fmean(means) if means else nan, ci_fixed_categories, ci_random_categories, len(flat), len(sizes),
                       min(sizes, default=0), sum(mean > 0 for mean in means), why)
 
 

@@ -155,7 +155,7 @@ def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder:
         write_json(folder / UNDER_WAY, only_run_cells(lesson))
         execute_notebook(folder / UNDER_WAY, folder / UNDER_WAY, given)
         if not (folder / PENDING).exists():
-            raise RuntimeError("no run cell called ledger.finish")
+            raise RuntimeError("no run cell called runs.finish")
         os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
         os.replace(folder / PENDING, folder / "run.json")
     except Exception as error:

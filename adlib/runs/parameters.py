@@ -35,7 +35,7 @@ def check_parameters(lesson: str, namespace: dict) -> dict:
     Returns
     -------
     dict
-        All parameters as given, for `ledger.start`.
+        All parameters as given, for `runs.start`.
 
     Raises
     ------

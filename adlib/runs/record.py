@@ -119,7 +119,7 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, vali
     scores, validation_scores = score(model, maps, data), score(model, validation_maps, data)
     thresholds = {"image": image_threshold(validation_scores), "pixel": pixel_threshold(validation_maps)}
     entry = new_entry(run.method, run.parameters) | describe_run(run, model, data, history) | {
-        "protocol": PROTOCOL | (IMAGE_LEVEL if data.whole else {}) | run.protocol,
+        "protocol": PROTOCOL | (IMAGE_LEVEL if data.image_level else {}) | run.protocol,
         "n_anomalous": int(data.labels.sum()) if report else None,
         "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS}, "thresholds": thresholds}
     with explained(run.folder):
@@ -222,7 +222,7 @@ class LoadedRun:
     scores = stored("scores")                           # (N,) float32
     labels = stored("labels")                           # (N,) bool
     defects = stored("defects")                         # (N,) str, the folders' names
-    paths = stored("paths")                             # (N,) str, for `data.find_input`; names only if `whole`
+    paths = stored("paths")                             # (N,) str, for `data.find_input`; names only if `image_level`
     validation_maps = stored("validation_maps")         # (V, 256, 256) float32
     validation_scores = stored("validation_scores")     # (V,) float32
     snapshot_steps = stored("steps", "snapshots.npz")   # (K,) int
@@ -234,7 +234,7 @@ class LoadedRun:
         return read_model(self.folder / "model.pt", self.device)
 
     @property
-    def whole(self) -> bool:
+    def image_level(self) -> bool:
         """Whether scores are means of maps, as in `Category`."""
         return self.entry["protocol"].get("image_score") == IMAGE_LEVEL["image_score"]
 

@@ -232,12 +232,12 @@ def comparisons(group: pd.DataFrame, metrics: list[str], draw: Callable[[list[li
     for (a, b), metric in product(pairs, metrics):
         found[metric].append(compare(seeds, a, b, metric, resamples=10_000, seed=0))
     reasons = dict.fromkeys(c.why for cs in found.values() for c in cs if c.why)
-    if not any(c.these for cs in found.values() for c in cs):
+    if not any(c.ci_fixed_categories for cs in found.values() for c in cs):
         return [f"No interval of the differences: {reason}." for reason in list(reasons)[:1]]
     parts = ["Differences with 95 % intervals from a paired bootstrap: on these categories with other seeds, and on\n"
              "other categories like these too. * excludes 0, as one in twenty does by chance."]
     for metric, cs in found.items():
-        rows = [[f"{c.a} - {c.b}", f"{in_points(c.difference):+.1f}", bounds(c.these), bounds(c.like_these),
+        rows = [[f"{c.a} - {c.b}", f"{in_points(c.difference):+.1f}", bounds(c.ci_fixed_categories), bounds(c.ci_random_categories),
                  f"{c.ahead} of {c.categories}"] for c in cs if c.pairs]
         parts += [METRIC_NAMES[metric], draw([["a - b", "difference", "these", "like these", "a ahead in"], *rows])]
     return [*parts, "\n".join(f"No interval: {reason}." for reason in reasons)]

@@ -18,7 +18,6 @@ from pathlib import Path
 import filelock
 
 from adlib import ROOT, settings
-from adlib.lessons import ablations
 from adlib.runs import execute
 from adlib.runs.folder import SECONDS, explained, read_entry, read_runs
 from adlib.runs.parameters import complete_parameters
@@ -45,7 +44,7 @@ class Planned:
     took: float | None = None
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         return (self.folder / "run.json").is_file()
 
     @property
@@ -103,28 +102,6 @@ def rows_of(methods: str | None, given: Callable[[str], dict]) -> list[tuple[str
     return [(name, given(name)) for name in names]
 
 
-def rows_of_table(name: str, given: Callable[[str], dict], say: Callable = print) -> list[tuple[str, dict]]:
-    """(method, parameters) of each row of an ablation that can be run here; says which cannot, and why.
-
-    A teacher that has learnt digits needs no network to be made, so it is made if it is missing.
-    """
-    grid, rows = ablations.find_grid(name), []
-    for row in grid.rows:
-        method, parameters = ablations.run_of(grid, row, given(row.method or grid.method))
-        where = {key: parameters[key] for key in ("backbone", "weights") if key in parameters}
-        reason = ablations.available(row, **where)
-        if reason and parameters.get("weights", "").endswith("-digits.pt"):
-            from adlib.lessons.pretraining import pretrain
-
-            pretrain("digits", where.get("backbone", ablations.EMBEDDED))
-            reason = None
-        if reason:
-            say(f"skipped: {name}, {row.label}: {reason}")
-        else:
-            rows.append((method, parameters))
-    return rows
-
-
 def pick_categories(root: str, categories: str) -> list[str]:
     """The named categories of a data set, or all; the demo set is made if it is missing."""
     from adlib.data.category import list_categories
@@ -171,14 +148,14 @@ def plan(wanted: Iterable[tuple[str, dict]], machine: Machine) -> list[Planned]:
         folder = execute.folder_of(method, given)
         found.setdefault(folder, Planned(method, given, folder, machine.threads))
     estimate_costs(found.values())
-    for i, run in enumerate(run for run in found.values() if machine.devices and not run.whole):
+    for i, run in enumerate(run for run in found.values() if machine.devices and not run.complete):
         run.slot = i % len(machine.devices)
         run.given = run.given | {"device": machine.devices[run.slot]}       # no part of a run's identity
     return list(found.values())
 
 
 def missing(planned: Iterable[Planned]) -> list[Planned]:
-    return [run for run in planned if not run.whole]
+    return [run for run in planned if not run.complete]
 
 
 def estimate_costs(planned: Iterable[Planned]) -> None:
@@ -215,7 +192,7 @@ def kind(method: str, entry: dict) -> tuple:
 
 def describe_plan(planned: list[Planned], machine: Machine) -> str:
     """What is planned, what is there already, and how long the rest will take."""
-    lines = [f"{len(planned)} runs, {sum(run.whole for run in planned)} of them there already"]
+    lines = [f"{len(planned)} runs, {sum(run.complete for run in planned)} of them there already"]
     for method in dict.fromkeys(run.method for run in planned):
         of_it = [run for run in planned if run.method == method]
         times = [run.seconds for run in missing(of_it) if run.seconds]
@@ -246,7 +223,7 @@ def clock(seconds: float) -> str:
         f"{minutes // 60} h {minutes % 60:02} min")
 
 
-def execute_plan(planned: list[Planned], machine: Machine, *, options: Iterable[str] = (), say: Callable = print) -> int:
+def execute_plan(planned: list[Planned], machine: Machine, *, options: Iterable[str] = (), log: Callable = print) -> int:
     """Run what is not there yet; how many runs are missing in the end.
 
     Interrupted (Ctrl-C, SIGTERM, a closed terminal), it ends its runs, which go on from their checkpoints when the
@@ -259,7 +236,7 @@ def execute_plan(planned: list[Planned], machine: Machine, *, options: Iterable[
     machine : Machine
     options : iterable of str
         More options of snakemake.
-    say : callable
+    log : callable
         Takes each line of progress.
 
     Raises
@@ -283,7 +260,7 @@ def execute_plan(planned: list[Planned], machine: Machine, *, options: Iterable[
                            f"--out-dir") from None
     with lock:
         write_plan(out_dir / "sweep.json", left)
-        return watch(left, machine, snakemake(out_dir, machine, options), say=say)
+        return watch(left, machine, snakemake(out_dir, machine, options), log=log)
 
 
 def write_plan(path: Path, left: list[Planned]) -> None:
@@ -314,49 +291,49 @@ def free_memory_mb() -> int:
     return psutil.virtual_memory().available // 2**20
 
 
-def watch(left: list[Planned], machine: Machine, command: list[str], *, say: Callable, every: float = 1.0) -> int:
+def watch(left: list[Planned], machine: Machine, command: list[str], *, log: Callable, every: float = 1.0) -> int:
     """Start snakemake and say what becomes of the runs; how many are missing in the end."""
     out_dir, began = left[0].folder.parents[3], time.time()
-    with (out_dir / "sweep.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    with (out_dir / "sweep.log").open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         with signals_as_interrupts():
             while process.poll() is None:
-                report_progress(left, machine, say)
+                report_progress(left, machine, log)
                 time.sleep(every)
     except KeyboardInterrupt:
-        say("ending the runs; the same command goes on where they stopped")
+        log("ending the runs; the same command goes on where they stopped")
         end(process)
         raise
-    report_progress(left, machine, say)
+    report_progress(left, machine, log)
     failed = missing(left)
     if process.returncode and not any(run.began for run in left):
         tail = (out_dir / "sweep.log").read_text(errors="replace")[-2000:]
         raise RuntimeError(f"snakemake could not begin:\n{tail}")
-    say(f"{len(left) - len(failed)} done, {len(failed)} failed in {clock(time.time() - began)}")
+    log(f"{len(left) - len(failed)} done, {len(failed)} failed in {clock(time.time() - began)}")
     for run in failed:
-        say(f"  failed: {run.name}: {run.why or 'not begun, or ended from outside'}\n    {run.log}")
+        log(f"  failed: {run.name}: {run.why or 'not begun, or ended from outside'}\n    {run.log}")
     if failed:
-        say("the same command tries them again")
+        log("the same command tries them again")
     return len(failed)
 
 
-def report_progress(left: list[Planned], machine: Machine, say: Callable) -> None:
+def report_progress(left: list[Planned], machine: Machine, log: Callable) -> None:
     """Say which runs have ended since the last time, and how the sweep stands."""
     for run in left:
         if run.took is not None or run.why:
             continue
         if run.began is None and run.log.is_file():
             run.began = time.time()
-        if run.whole:
+        if run.complete:
             run.took = time.time() - (run.began or time.time())
             update_estimates(left, run)
             auroc = read_entry(run.folder)["metrics"]["image_auroc"]
             found = "" if auroc is None else f", image AUROC {auroc:.3f}"
-            say(f"{progress_line(left, machine)}; done: {run.name} ({clock(run.took)}{found})")
+            log(f"{progress_line(left, machine)}; done: {run.name} ({clock(run.took)}{found})")
         elif run.log.with_name("log.txt.failed").is_file():
             run.why = reason(run)
-            say(f"{progress_line(left, machine)}; failed: {run.name}: {run.why}")
+            log(f"{progress_line(left, machine)}; failed: {run.name}: {run.why}")
 
 
 def update_estimates(left: list[Planned], ended: Planned) -> None:

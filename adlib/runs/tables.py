@@ -36,7 +36,7 @@ QUOTED_BACKBONE = {"rd4ad": "wide_resnet50_2"}
 
 
 def frame(entries: Iterable[dict]) -> pd.DataFrame:
-    """One row a run, from `files.read_runs`.
+    """One row a run, from `read_runs`.
 
     Returns
     -------

@@ -66,7 +66,7 @@ def main(rounds: int = 3):
         for kind in ("one group", "ablations", "many groups"):
             root = Path(folder) / kind
             write_ledger(root, kind)
-            contestants[kind] = f"from adlib import results; print(results.report({str(root)!r}))"
+            contestants[kind] = f"from adlib.runs.report import ledger_report; print(ledger_report({str(root)!r}))"
         times = {name: [] for name in contestants}
         for _ in range(rounds):
             for name, code in contestants.items():

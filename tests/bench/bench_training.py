@@ -88,7 +88,7 @@ def fit_seconds(category, **options) -> float:
     stage, = recipes.stfpm(model, budget="paper", steps=STEPS + 1)
     loss = stage.loss
     stage.loss = lambda *given: at.append(time.perf_counter()) or loss(*given)
-    fit(model, category, [stage], device="cpu", say=lambda line: None, **options)
+    fit(model, category, [stage], device="cpu", log=lambda line: None, **options)
     return (at[-1] - at[1]) / (STEPS - 1)
 
 

@@ -14,7 +14,6 @@ Array = Tensor | np.ndarray
 NORMAL, ANOMALOUS = "#0173b2", "#d55e00"       # of seaborn's "colorblind" palette; importing seaborn takes a second
 ACCENT, QUIET = "#111111", "0.6"
 OUTLINE = "#00e5ff"         # ground truth over an image or a map: cyan is on neither photographs nor magma
-CMAP = "magma"
 STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.edgecolor": "0.15",
          "text.color": "0.15", "axes.labelcolor": "0.15", "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10,
          "lines.solid_capstyle": "round"}
@@ -54,16 +53,6 @@ def picture(ax: Axes, image: Array, *, mask: Array | None = None, title: str = "
     for spine in ax.spines.values():
         spine.set_visible(False)
     return shown
-
-
-def normal_scale(maps: Array, labels: Array) -> dict[str, float]:
-    """Colour limits shared by all maps, from the normal images alone: their strongest responses land at half of it.
-
-    A scale of its own for each image would paint the strongest pixel of a good image as bright as a defect.
-    """
-    normal = ~np.asarray(labels, bool)
-    low, high = np.quantile(np.asarray(maps)[normal if normal.any() else ~normal], [0.5, 0.999])
-    return {"vmin": float(low), "vmax": float(low + 2 * (high - low))}
 
 
 def diagram_box(ax: Axes, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:

@@ -8,18 +8,8 @@ from torch import Tensor
 from adlib import find_input, metrics
 from adlib.data.category import Category, list_categories, list_files
 from adlib.data.images import read_image, read_mask, shrink_mask
-from adlib.lessons.plots import (
-    ACCENT,
-    ANOMALOUS,
-    CMAP,
-    NORMAL,
-    QUIET,
-    diagram_arrow,
-    diagram_box,
-    new_figure,
-    normal_scale,
-    picture,
-)
+from adlib.explorer.quantize import CMAP, normal_scale
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
 from adlib.metrics import METRIC_NAMES as NUMBERS
 
 

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.data.category import Category
+from adlib.explorer.quantize import CMAP
 from adlib.lessons import failures
 from adlib.lessons.failures import Facts, Failure, RegionAppearance
 from adlib.lessons.plots import (
     ACCENT,
     ANOMALOUS,
-    CMAP,
     NORMAL,
     OUTLINE,
     QUIET,

@@ -5,7 +5,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adlib.lessons.plots import ACCENT, ANOMALOUS, CMAP, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
+from adlib.explorer.quantize import CMAP
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
 from adlib.settings import METRIC_NAMES
 
 # One colour and marker per method, of seaborn's "colorblind" palette: the shape says it too.

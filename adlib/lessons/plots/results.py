@@ -193,10 +193,10 @@ def forest(found: dict[str, list[Comparison]]) -> Figure:
 def two_bars(ax, y: float, c: Comparison) -> None:
     """A difference with its two intervals, in percentage points; one that is None is left out."""
     colour, marker = mark(c.a)
-    if c.like_these is not None:
-        ax.hlines(y, *in_points(np.array(c.like_these)), color=colour, lw=1.4, label="95 %, categories like these")
-    if c.these is not None:
-        ax.hlines(y, *in_points(np.array(c.these)), color=colour, lw=8, alpha=0.35, label="95 %, these categories")
+    if c.ci_random_categories is not None:
+        ax.hlines(y, *in_points(np.array(c.ci_random_categories)), color=colour, lw=1.4, label="95 %, categories like these")
+    if c.ci_fixed_categories is not None:
+        ax.hlines(y, *in_points(np.array(c.ci_fixed_categories)), color=colour, lw=8, alpha=0.35, label="95 %, these categories")
     ax.plot(in_points(c.difference), y, marker, color=colour, ms=5, label="mean difference")
 
 
@@ -212,7 +212,7 @@ def who_wins(found: dict[str, list[Comparison]], names: list[str]) -> Figure:
     for ax, (metric, values) in zip(axes, differences.items(), strict=True):
         shown = ax.imshow(values, cmap="PuOr_r", vmin=-high, vmax=high, aspect="auto")
         for c in found[metric]:
-            stars = "**" if excludes_zero(c.like_these) else "*" if excludes_zero(c.these) else ""
+            stars = "**" if excludes_zero(c.ci_random_categories) else "*" if excludes_zero(c.ci_fixed_categories) else ""
             i, j = names.index(c.a), names.index(c.b)
             for y, x in ((i, j), (j, i)):
                 ax.text(x, y, f"{values[y, x]:+.1f}{stars}", ha="center", va="center", fontsize=7.5,

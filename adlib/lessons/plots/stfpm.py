@@ -5,17 +5,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.data.category import Category
+from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.lessons.plots import (
     ACCENT,
     ANOMALOUS,
-    CMAP,
     NORMAL,
     OUTLINE,
     QUIET,
     diagram_arrow,
     diagram_box,
     new_figure,
-    normal_scale,
     picture,
 )
 from adlib.lessons.plots.data_and_metrics import name_of

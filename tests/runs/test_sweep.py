@@ -51,7 +51,7 @@ def toy_runs(out_dir: Path, *does: str, monkeypatch=None) -> list[sweep.Planned]
 def said(planned, machine=CPU, **more) -> tuple[int, str]:
     """How many runs are missing after a sweep, and what it said."""
     lines = []
-    return sweep.execute_plan(planned, machine, say=lines.append, **more), "\n".join(lines)
+    return sweep.execute_plan(planned, machine, log=lines.append, **more), "\n".join(lines)
 
 
 # Planning
@@ -205,7 +205,7 @@ def test_what_fails_does_not_stop_the_rest_and_is_tried_again(tmp_path):
     planned = toy_runs(tmp_path, "works", "fails", "dies", "mute", "works")
     missing, text = said(planned)
     assert missing == 3
-    assert [run.whole for run in planned] == [True, False, False, False, True]
+    assert [run.complete for run in planned] == [True, False, False, False, True]
     assert "done: nearest bolt" in text
     assert "image AUROC 0.750" in text
     assert "ValueError: no mask\n" in text
@@ -248,9 +248,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_sweep
-from adlib import sweep
+from adlib.runs import sweep
 planned = test_sweep.toy_runs(Path(sys.argv[2]), "long", "long", "works")
-sweep.execute(planned, test_sweep.CPU, say=lambda line: print(line, flush=True))
+sweep.execute_plan(planned, test_sweep.CPU, log=lambda line: print(line, flush=True))
 """
 
 

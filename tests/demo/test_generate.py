@@ -1,6 +1,7 @@
 """The demo set: same seed, same bytes; exact masks; a sweep of difficulty; a floor that leaves room to learn."""
 
 import csv
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -143,7 +144,7 @@ def test_normal_images_carry_harmless_dust():
 
 
 def test_photographs_need_no_download():
-    code = "import sys; sys.modules['pooch'] = None; from adlib import demo; print(demo.grey('gravel').shape)"
+    code = "import sys; sys.modules['pooch'] = None; from adlib.demo import generate; print(generate.grey('gravel').shape)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(512, 512)"
 
@@ -162,10 +163,8 @@ def test_an_interrupted_call_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_dies_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, "_helper", lambda *_: subprocess.Popen(
-        [sys.executable, "-c", "raise OSError('disk full')"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True))  # fmt: skip
-    with pytest.raises(RuntimeError, match="disk full"):
+    monkeypatch.setattr(generate, "_draw", lambda *_: os._exit(3))
+    with pytest.raises(RuntimeError, match=r"EXIT\(3\)"):
         generate.make_set(tmp_path / "set", 1, "brick", workers=2)
     assert list(tmp_path.iterdir()) == []
 
@@ -227,7 +226,7 @@ def test_the_floor_leaves_room_to_learn(tmp_path):
     made, teacher, aurocs = generate.make_set(tmp_path / "set", 1), Teacher("efficientnet_lite0"), {}
     for name in generate.CATEGORIES:
         category = load_category(made, name, image_size=128)
-        model = NearestPatch(teacher).remember(category.train)
+        model = NearestPatch(teacher).fit(category.train)
         with torch.inference_mode():
             maps = torch.cat([model(part.float() / 255) for part in category.test.split(32)])
         aurocs[name] = auroc(model.image_scores(maps), category.labels)

@@ -64,7 +64,7 @@ def test_labels_say_whether_an_image_is_of_another_class():
     assert data.labels.tolist() == [d != "good" for d in data.defects]
     assert list(dict.fromkeys(data.defects)) == ["good", *"012456789"]
     assert data.masks is None
-    assert data.whole
+    assert data.image_level
     _, test = one_class.read_digits()
     for path, defect in zip(data.paths, data.defects, strict=True):
         assert str(test.classes[int(path.name)]) == defect.replace("good", "3")
@@ -87,8 +87,8 @@ def test_a_folder_of_that_name_is_still_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for root in ("./digits", tmp_path / "digits", str(tmp_path / "digits")):
         data = load_category(generate.ensure(root), "3", image_size=32)
-        assert (len(data.test), data.whole) == (7, False)
-    assert load_category(generate.ensure("digits"), "3", image_size=32).whole
+        assert (len(data.test), data.image_level) == (7, False)
+    assert load_category(generate.ensure("digits"), "3", image_size=32).image_level
 
 
 def test_an_unknown_class_is_named_with_those_that_exist(capsys):
@@ -191,15 +191,15 @@ def test_scores_are_means_of_maps_where_the_whole_image_is_the_anomaly():
     maps = torch.zeros(2, 256, 256)
     maps[0, 3, 5], maps[1] = 0.7, 0.5
     model = NearestPatch(Teacher())
-    assert score(model, maps, SimpleNamespace(whole=False)).tolist() == pytest.approx([0.7, 0.5])
-    assert score(model, maps, SimpleNamespace(whole=True)).tolist() == pytest.approx([0.7 / 256**2, 0.5])
+    assert score(model, maps, SimpleNamespace(image_level=False)).tolist() == pytest.approx([0.7, 0.5])
+    assert score(model, maps, SimpleNamespace(image_level=True)).tolist() == pytest.approx([0.7 / 256**2, 0.5])
 
 
 def leave(root, data, data_root: str):
     """What the run cells of a lesson do, for the floor; the run loaded again."""
     given = {"data_root": data_root, "category": data.name, "budget": "smoke", "out_dir": str(root / "runs")}
     run = record.start("nearest", lesson_parameters("01_stfpm") | given)
-    model = NearestPatch(Teacher(), keep=0.3).remember(data.train)
+    model = NearestPatch(Teacher(), sampling_ratio=0.3).fit(data.train)
     maps, validation_maps = predict(model, data.test), predict(model, data.validation)
     report = metrics.evaluate(maps, data.masks, score(model, maps, data), data.labels)
     return record.load_run(record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report))
@@ -233,6 +233,6 @@ def test_a_run_with_parts_as_anomalies_scores_as_its_model_does(tmp_path):
 def test_a_short_training_tells_digits_apart():
     data = one_class_category("digits", "0", image_size=64, limit=(60, 30, 60))
     model = ReverseDistillation(Teacher())
-    fit(model, data, recipes.rd4ad(model, budget="smoke"), say=lambda line: None)
+    fit(model, data, recipes.rd4ad(model, budget="smoke"), log=lambda line: None)
     maps = predict(model, data.test)
     assert metrics.auroc(score(model, maps, data), data.labels) > 0.6

@@ -6,51 +6,20 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import make_category
+from helpers import leave, parameters
 from PIL import Image
 
-from adlib import metrics, recipes, settings
-from adlib.data.category import load_category
-from adlib.networks.nearest import NearestPatch
+from adlib import metrics, settings
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
 from adlib.runs.folder import LOCK_ENV, PENDING, read_runs, record_failure, run_folder
-from adlib.runs.parameters import lesson_parameters
 from adlib.runs.record import load_run
-from adlib.training import History, fit, predict
+from adlib.training import History, predict
 
 FIELDS = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "device", "precision", "threads",
           "n_train", "n_validation", "n_test", "n_anomalous", "metrics", "protocol", "thresholds", "seconds",
           "peak_memory_mb", "parameters", "versions"]
-
-
-def parameters(root, **changed) -> dict:
-    return lesson_parameters("01_stfpm") | {"data_root": str(root / "set"), "category": "bolt", "budget": "smoke",
-                                            "out_dir": str(root / "runs")} | changed
-
-
-def leave(root, method="nearest", *, masks=True, **changed):
-    """A whole run, the category that it saw, and its maps."""
-    if not (root / "set").exists():
-        make_category(root / "set", masks=masks)
-    data = load_category(root / "set", "bolt", image_size=64)
-    run = record.start(method, parameters(root, **changed))
-    history = None
-    with run.timed("train"):
-        if method == "nearest":
-            model = NearestPatch(Teacher(), seed=1, keep=0.5).remember(data.train)
-        else:
-            model = STFPM(Teacher(), seed=1, fuse_at="image")
-            stages = recipes.stfpm(model, budget="smoke", steps=4)
-            history = fit(model, data, stages, checkpoint=run.checkpoint, snapshots=[0, 1, 4],
-                          snapshot_images=data.test[[0, 5]])
-    with run.timed("predict"):
-        maps, validation_maps = predict(model, data.test), predict(model, data.validation)
-    report = metrics.evaluate(maps, data.masks, model.image_scores(maps), data.labels)
-    folder = record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report,
-                           history=history, filmed=[0, 5])
-    return folder, data, maps
 
 
 @pytest.fixture(scope="module", params=["nearest", "stfpm"])
@@ -201,7 +170,7 @@ FULL = """
 import resource, sys
 sys.path.insert(0, "tests")
 from pathlib import Path
-from test_ledger import leave
+from helpers import leave
 root = Path(sys.argv[1])
 folder = leave(root)[0]
 (folder / "checkpoint.pt").write_bytes(b"kept")

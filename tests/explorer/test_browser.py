@@ -308,7 +308,7 @@ def test_an_axis_of_shares_puts_rare_scores_where_they_can_be_reached(opened):
     page = opened(shown)
     page.get_by_role("combobox", name="Axis").select_option("share")
     drawn(page, "e.setPosition(0.5)")
-    reach = shown.coded[0].reach
+    reach = shown.coded[0].pixels_at_or_above
     code = page.evaluate(f"{EXPLORER}.code")
     assert reach[code] <= np.sqrt(reach[0]) <= reach[code - 1]
     assert "share of all pixels" in page.locator(".plots").text_content()
@@ -426,7 +426,7 @@ def test_of_many_images_some_are_shown_and_all_counted(opened):
 CELLS = ["""import json, sys
 from pathlib import Path
 sys.path.insert(0, TESTS)
-from test_explorer_browser import two_methods
+from test_browser import two_methods
 explorer = two_methods()
 def tell(change):
     state = {name: getattr(explorer, name) for name in ("threshold", "thresholds", "index", "method", "view")}
@@ -442,7 +442,7 @@ ipywidgets.VBox([other])"""]
 
 
 def write_notebook(path: Path) -> Path:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.replace("TESTS", repr(str(ROOT / "tests"))))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.replace("TESTS", repr(str(ROOT / "tests" / "explorer"))))
                                                for c in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
@@ -623,7 +623,7 @@ def test_an_exported_notebook_holds_a_living_explorer(opened, tmp_path):
 def test_on_a_methods_maps_of_photographs_too(opened, demo_root):
     data = load_category(demo_root, "gravel", image_size=128)
     pictures = load_category(demo_root, "gravel", image_size=256).test
-    model = NearestPatch(Teacher(), seed=0).remember(data.train)
+    model = NearestPatch(Teacher(), seed=0).fit(data.train)
     shown = ThresholdExplorer({"nearest patch": predict(model, data.test)}, pictures, data.masks, data.labels,
                               names=[f"{d}/{p.name}" for d, p in zip(data.defects, data.paths, strict=True)],
                               validation_maps={"nearest patch": predict(model, data.validation)})
@@ -640,7 +640,7 @@ def test_on_a_methods_maps_of_photographs_too(opened, demo_root):
 
 @pytest.mark.slow
 def test_three_hundred_images_open_at_once_and_the_picture_keeps_up_with_the_slider(browser, tmp_path, monkeypatch):
-    monkeypatch.setattr("adlib.explorer.SHOWN", 300)
+    monkeypatch.setattr("adlib.explorer.widget.SHOWN", 300)
     rng = np.random.default_rng(0)
     blurred = [ndimage.zoom(rng.random((300, 24, 24), np.float32), (1, 256 / 24, 256 / 24), order=1) for _ in range(2)]
     masks = np.zeros((300, 256, 256), bool)

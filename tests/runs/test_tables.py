@@ -310,7 +310,7 @@ def test_the_intervals_are_those_of_drawing_one_by_one(among_categories):
     rows = random_ledger(seeds=4)
     found = bootstrap.paired_bootstrap(rows, "destseg", "stfpm", "pro")
     expected = brute_force(differences_of(rows), np.random.default_rng(1), among_categories=among_categories)
-    low, high = found.like_these if among_categories else found.these
+    low, high = found.ci_random_categories if among_categories else found.ci_fixed_categories
     assert (low, high) == pytest.approx(np.quantile(expected, (0.025, 0.975)), abs=0.12 * np.ptp((low, high)) / 2)
     assert found.difference == pytest.approx(differences_of(rows).mean())
 
@@ -350,15 +350,15 @@ def test_b_is_behind_by_as_much_as_a_is_ahead():
     rows = random_ledger(shift=0.02)
     a, b = (bootstrap.paired_bootstrap(rows, *pair, "iap") for pair in (("destseg", "stfpm"), ("stfpm", "destseg")))
     assert a.difference == pytest.approx(-b.difference)
-    for x, y in ((a.these, b.these), (a.like_these, b.like_these)):
+    for x, y in ((a.ci_fixed_categories, b.ci_fixed_categories), (a.ci_random_categories, b.ci_random_categories)):
         assert x == pytest.approx((-y[1], -y[0]))
     assert a.ahead + b.ahead == a.categories == 6
 
 
 def test_a_difference_that_never_varies_is_certain():
     found = bootstrap.paired_bootstrap(random_ledger(noise=0, shift=0.1), "destseg", "stfpm", "pro")
-    assert found.these == pytest.approx((0.1, 0.1))
-    assert found.like_these == pytest.approx((0.1, 0.1))
+    assert found.ci_fixed_categories == pytest.approx((0.1, 0.1))
+    assert found.ci_random_categories == pytest.approx((0.1, 0.1))
     assert (found.pairs, found.categories, found.seeds, found.ahead, found.why) == (18, 6, 3, 6, "")
 
 
@@ -366,8 +366,8 @@ def test_what_varies_between_categories_only_is_sure_for_these_and_not_for_other
     values = {(m, c, s): 0.5 + (m == "destseg") * d for (c, d), m, s in
               product(zip(DEMO, (-0.1, 0, 0.05, 0.1, 0.2, 0.05), strict=True), ("stfpm", "destseg"), range(3))}
     found = bootstrap.paired_bootstrap(ledger(values), "destseg", "stfpm", "pro")
-    assert found.these == pytest.approx((0.05, 0.05))
-    assert found.like_these[0] < 0 < found.like_these[1]
+    assert found.ci_fixed_categories == pytest.approx((0.05, 0.05))
+    assert found.ci_random_categories[0] < 0 < found.ci_random_categories[1]
     assert found.ahead == 4                         # a tie is no lead
 
 
@@ -388,7 +388,7 @@ def test_only_pairs_that_both_have_are_compared():
 ])
 def test_too_few_seeds_or_categories_give_no_interval(categories, seeds, these, why):
     found = bootstrap.paired_bootstrap(random_ledger(categories, seeds), "destseg", "stfpm", "pro")
-    assert (found.these is not None, found.like_these) == (these, None)
+    assert (found.ci_fixed_categories is not None, found.ci_random_categories) == (these, None)
     assert why in found.why
     assert not math.isnan(found.difference)
 
@@ -414,7 +414,7 @@ def test_wins_compares_all_pairs():
     assert list(zip(found["a"], found["b"], strict=True))[:4] == [("nearest", m) for m in list(LESSON_OF)[1:]]
     assert len(found) == 10
     again = bootstrap.paired_bootstrap(rows, "nearest", "destseg", "pixel_ap")
-    assert found.query("b == 'destseg'").iloc[0]["these"] == again.these
+    assert found.query("b == 'destseg'").iloc[0]["ci_fixed_categories"] == again.these
 
 
 def test_a_report_compares_methods_and_a_setting_with_its_own_methods_defaults():
@@ -570,5 +570,5 @@ def test_an_unknown_format_is_refused(tmp_path):
 
 
 def test_the_tables_need_no_torch():
-    code = "import sys, adlib.results; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    code = "import sys, adlib.runs.report; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

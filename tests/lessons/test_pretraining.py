@@ -33,7 +33,7 @@ PATH = "data/teachers/efficientnet_lite0-digits.pt"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A repository of its own, in which to find and to store teachers."""
-    for module in ("adlib", "adlib.pretraining"):
+    for module in ("adlib", "adlib.lessons.pretraining"):
         monkeypatch.setattr(f"{module}.ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -172,7 +172,7 @@ def test_the_same_seed_gives_the_same_teacher(few, tmp_path, monkeypatch):
 def test_the_command_is_the_one_that_a_missing_teacher_names(place, few, capsys):
     digits = next(row for row in find_grid("stfpm_4").rows if row.label == "digits")
     command = available(digits).split("`")[1]
-    assert command.startswith("python -m adlib.pretraining ")
+    assert command.startswith("python -m adlib.lessons.pretraining ")
     assert pretrain_command([*command.split()[3:], "--steps", "3", "--image-size", "32", "--device", "cpu"]) == 0
     assert available(digits) is None
 

@@ -172,7 +172,7 @@ def test_a_table_that_does_not_exist():
 
 
 def test_planning_needs_no_torch():
-    code = ("import sys; from adlib import ablations as a\n"
+    code = ("import sys; from adlib.lessons import ablations as a\n"
             "for g in a.GRIDS.values(): [(a.run_of(g, r, {}), a.available(r, weights='random')) for r in g.rows]\n"
             "assert not {'torch', 'pandas'} & sys.modules.keys()")
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -138,7 +138,7 @@ def test_the_command_line_names_the_error_and_fails(tmp_path):
 
 def test_import_is_light():
     for modules, heavy in [("adlib.__main__", ["torch", "papermill", "matplotlib", "nbformat", "numpy"]),
-                           ("adlib.ledger, adlib.recipes", ["papermill", "matplotlib", "timm"])]:
+                           ("adlib.runs.record, adlib.recipes", ["papermill", "matplotlib", "timm"])]:
         code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert found.stdout.strip() == "[]"
@@ -278,7 +278,7 @@ def test_a_full_disk_tears_no_notebook(toy, tmp_path):
 def test_a_folder_at_work_is_left_alone(toy, tmp_path):
     run = toy(FINISH)
     folder = run_folder("toy", complete_parameters("toy", {"out_dir": str(tmp_path / "runs")}))
-    hold = (f"import pathlib; from adlib import files; lock = files.lock_folder(pathlib.Path({str(folder)!r})); "
+    hold = (f"import pathlib; from adlib.runs.folder import lock_folder; lock = lock_folder(pathlib.Path({str(folder)!r})); "
             f"print('held', flush=True); input()")
     other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

@@ -18,7 +18,7 @@ def images(n: int, seed: int, size: int = 64) -> torch.Tensor:
 
 def test_against_a_loop_over_everything(teacher):
     train, test = images(3, 0), images(2, 1)
-    model = NearestPatch(teacher, keep=1).remember(train)
+    model = NearestPatch(teacher, sampling_ratio=1).fit(train)
     expected = torch.zeros(2, 256, 256)
     for t, m in zip(teacher(test.float() / 255), teacher(train.float() / 255), strict=True):
         memory = m.permute(0, 2, 3, 1).flatten(0, 2)                            # (N, C, H, W) -> (NHW, C)
@@ -33,7 +33,7 @@ def test_against_a_loop_over_everything(teacher):
 
 def test_what_was_seen_is_not_unusual(teacher):
     train = images(2, 0)
-    maps = predict(NearestPatch(teacher, keep=1).remember(train), train)
+    maps = predict(NearestPatch(teacher, sampling_ratio=1).fit(train), train)
     assert maps.min() >= 0
     assert maps.max() < 1e-5
 
@@ -45,20 +45,20 @@ def test_blocks_change_nothing():
 
 
 def test_a_tenth_is_kept_by_seed(teacher):
-    a, b, c = (NearestPatch(teacher, seed=s).remember(images(4, 0)) for s in (0, 0, 1))
+    a, b, c = (NearestPatch(teacher, seed=s).fit(images(4, 0)) for s in (0, 0, 1))
     assert len(a.memory_0) == pytest.approx(0.1 * 4 * 16 * 16, rel=0.02)
     assert torch.equal(a.memory_1, b.memory_1)
     assert not torch.equal(a.memory_1, c.memory_1)
 
 
 def test_predict_does_not_depend_on_the_batch(teacher):
-    model = NearestPatch(teacher).remember(images(4, 0))
+    model = NearestPatch(teacher).fit(images(4, 0))
     test = images(5, 1)
     torch.testing.assert_close(predict(model, test, batch=2), predict(model, test, batch=5), atol=1e-5, rtol=0)
 
 
 def test_the_memory_is_saved_with_the_module(teacher, tmp_path):
-    model = NearestPatch(teacher).remember(images(4, 0))
+    model = NearestPatch(teacher).fit(images(4, 0))
     torch.save(model.state_dict(), tmp_path / "model.pt")
     again = NearestPatch(teacher)
     again.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
@@ -67,7 +67,7 @@ def test_the_memory_is_saved_with_the_module(teacher, tmp_path):
 
 
 def test_misuse_is_named(teacher):
-    with pytest.raises(RuntimeError, match="remember"):
+    with pytest.raises(RuntimeError, match="fit"):
         NearestPatch(teacher)(torch.rand(1, 3, 64, 64))
-    with pytest.raises(ValueError, match="keep=0"):
-        NearestPatch(teacher, keep=0)
+    with pytest.raises(ValueError, match="sampling_ratio=0"):
+        NearestPatch(teacher, sampling_ratio=0)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from helpers import leave
 from PIL import Image
 from sklearn.metrics import confusion_matrix, jaccard_score, precision_score, recall_score
-from test_ledger import leave
 from test_metrics import random_case, regions_of
 
 from adlib import metrics
@@ -148,8 +148,8 @@ def test_overlap_and_reach_lie_on_the_pro_and_roc_curves():
     coded, curves = ThresholdExplorer(maps, images, masks, labels).coded[0], metrics.pixel_curves(maps, masks)
     codes = [quantize.code_of(t, coded.edges) for t in curves.thresholds]
     assert coded.overlap[codes] == pytest.approx(curves.pro[2::2])
-    assert (coded.anomalous_reach[codes] / masks.sum()) == pytest.approx(curves.tpr[2::2])
-    assert (coded.reach - coded.anomalous_reach)[codes] / (~masks).sum() == pytest.approx(curves.fpr[2::2])
+    assert (coded.anomalous_pixels_at_or_above[codes] / masks.sum()) == pytest.approx(curves.tpr[2::2])
+    assert (coded.pixels_at_or_above - coded.anomalous_pixels_at_or_above)[codes] / (~masks).sum() == pytest.approx(curves.fpr[2::2])
 
 
 def test_suggestions_are_those_of_the_metrics_and_say_what_they_used():
@@ -248,7 +248,7 @@ def test_a_page_holds_everything_and_asks_for_nothing_outside(tmp_path):
     header, arrays = block_of(page)
     assert (header["state"]["index"], header["state"]["view"], header["names"][0]) == (3, "mask", "a<b")
     assert header["shown"] == list(range(6))
-    assert arrays["reach0"].tolist() == shown.coded[0].reach.tolist()
+    assert arrays["reach0"].tolist() == shown.coded[0].pixels_at_or_above.tolist()
     picture = Image.open(io.BytesIO(arrays["images"][: header["ends"]["images"][0]].tobytes()))
     assert picture.size == (24, 24)
 
