@@ -5,7 +5,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lab lint clean
+.PHONY: demo test test-slow test-gpu lab lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m adlib demo
@@ -16,6 +16,9 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow tests
 
+test-gpu: $(VENV)/installed
+	$(BIN)/python -m pytest -m gpu tests/gpu
+
 lab: $(VENV)/installed
 	cd notebooks && ../$(BIN)/jupyter lab
 
@@ -24,7 +27,7 @@ lint: $(VENV)/installed
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache adlib.egg-info
+	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache adlib.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml

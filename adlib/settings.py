@@ -6,7 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-ROOT = Path(__file__).resolve().parent.parent     # the repository: relative outputs are written below it
+
+def find_root() -> Path:
+    """The repository around this package; where it is installed without one, the working directory."""
+    folder = Path(__file__).resolve().parent.parent
+    return folder if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir() else Path.cwd()
+
+
+ROOT = find_root()      # relative outputs are written below it
 MAP_SIZE = 256      # px: every map, mask and number refers to this size
 # px of a training image. smoke: seconds, for tests. demo: at most a minute on two CPU cores. paper: for a GPU.
 IMAGE_SIZE = {"smoke": 64, "demo": 128, "paper": 256}

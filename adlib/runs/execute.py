@@ -12,7 +12,14 @@ from pathlib import Path
 
 from adlib import find_output
 from adlib.runs.folder import LOCK_ENV, PENDING, clear, explained, lock_folder, record_failure, run_folder
-from adlib.runs.parameters import NOTEBOOKS, check_parameters, complete_parameters, lesson_parameters, read_lesson
+from adlib.runs.parameters import (
+    NOTEBOOKS,
+    check_parameters,
+    complete_parameters,
+    find_lesson,
+    lesson_parameters,
+    read_lesson,
+)
 from adlib.settings import write_json
 
 __all__ = ["NOTEBOOKS", "check_parameters", "find_runs", "lesson_parameters", "printed_by", "run", "run_lesson"]
@@ -32,12 +39,12 @@ def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -
     """
     from papermill import PapermillExecutionError
 
-    out = find_output(out_dir) / "lessons" / f"{lesson}.ipynb"
+    notebook, out = find_lesson(lesson), find_output(out_dir) / "lessons" / f"{lesson}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     print(f"executing {lesson} ...", flush=True)
     try:
-        execute_notebook(NOTEBOOKS / f"{lesson}.ipynb", out, parameters)
+        execute_notebook(notebook, out, parameters)
     except PapermillExecutionError as error:
         raise RuntimeError(f"cell {error.cell_index} of {lesson} failed with {error.ename}: {error.evalue}\n"
                            f"the notebook up to there is {out}") from error

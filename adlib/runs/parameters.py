@@ -82,6 +82,9 @@ def find_lesson(lesson: str) -> Path:
     path = NOTEBOOKS / f"{lesson}.ipynb"
     if not path.is_file():
         lessons = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+        if not lessons:
+            raise FileNotFoundError(f"there are no lessons in {NOTEBOOKS}: they come with adlib's repository, not with "
+                                    "the installed package; go to the repository's folder and start again")
         raise FileNotFoundError(f"there is no lesson {path}; there are {', '.join(lessons)}")
     return path
 
