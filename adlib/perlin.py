@@ -12,13 +12,6 @@ from torch import Generator, Tensor
 EXPONENTS = (0, 6)      # a lattice has 2^a x 2^b cells, 0 <= a, b < 6
 GREY = 114 / 255        # of the corners that a rotation leaves empty
 
-# How far the official code turns the normal images of each MVTec AD category; "none" elsewhere.
-ROTATION = {
-    **dict.fromkeys(("capsule", "metal_nut", "pill", "toothbrush", "transistor"), "none"),
-    **dict.fromkeys(("cable", "wood", "zipper"), "slight"),
-    **dict.fromkeys(("bottle", "carpet", "grid", "hazelnut", "leather", "screw", "tile"), "full"),
-}
-
 
 def corrupt(
     images: Tensor,
@@ -177,7 +170,7 @@ def fade(t: Tensor) -> Tensor:
 
 
 def rotate_images(images: Tensor, rotation: str = "none", *, generator: Generator) -> Tensor:
-    """Turn normal images at random, before anomalies are put in (DeSTSeg's official code; see `ROTATION`).
+    """Turn normal images at random, before anomalies are put in (DeSTSeg's official code; see `settings.ROTATION`).
 
     Parameters
     ----------

@@ -13,13 +13,6 @@ from adlib.networks.stfpm import STFPM
 from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
 
-# Widths of DeSTSeg's student and segmentation network, for its constructor.
-DESTSEG_WIDTHS = {
-    "smoke": {"student_width": 16, "width": 16},
-    "demo": {"student_width": 64, "width": 64},
-    "paper": {"student_width": 64, "width": 256},
-}
-
 
 def stfpm(
     model: STFPM,
@@ -101,7 +94,7 @@ def destseg(
     lr : float, optional
         Of the student, on a loss that is summed over the batch. The segmentation network's are 0.1 and 0.01.
     rotation : {"none", "slight", "full"}
-        Of the normal images; `perlin.ROTATION` has the official choice per MVTec AD category.
+        Of the normal images; `settings.ROTATION` has the official choice per MVTec AD category.
     opacity, probability
         Of `perlin.corrupt`.
     """

@@ -26,6 +26,24 @@ BACKBONES = {
     "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
 }
 
+# One-class data sets stand in place of a folder as data_root, their classes in place of a category.
+CLASSES = {
+    "digits": tuple("0123456789"),
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+# Widths of DeSTSeg's student and segmentation network, for its constructor.
+DESTSEG_WIDTHS = {
+    "smoke": {"student_width": 16, "width": 16},
+    "demo": {"student_width": 64, "width": 64},
+    "paper": {"student_width": 64, "width": 256},
+}
+# How far DeSTSeg's official code turns the normal images of each MVTec AD category; "none" elsewhere.
+ROTATION = {
+    **dict.fromkeys(("capsule", "metal_nut", "pill", "toothbrush", "transistor"), "none"),
+    **dict.fromkeys(("cable", "wood", "zipper"), "slight"),
+    **dict.fromkeys(("bottle", "carpet", "grid", "hazelnut", "leather", "screw", "tile"), "full"),
+}
+
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 METRIC_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
                 "iap": "IAP", "iap90": "IAP@90"}

@@ -7,7 +7,6 @@ from scipy import ndimage
 
 from adlib.perlin import (
     GREY,
-    ROTATION,
     anomaly_masks,
     corrupt,
     noise_from_gradients,
@@ -15,6 +14,7 @@ from adlib.perlin import (
     rotate,
     rotate_images,
 )
+from adlib.settings import ROTATION
 
 CORNERS = [(p, q) for p in (0, 1) for q in (0, 1)]
 LAST = torch.channels_last

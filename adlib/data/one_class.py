@@ -13,11 +13,8 @@ import filelock
 import numpy as np
 
 from adlib import ROOT
+from adlib.settings import CLASSES
 
-CLASSES = {
-    "digits": tuple("0123456789"),
-    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-}
 SUBSET_SIZES = (500, 1000, 1000)       # training, normal and anomalous test images: 10,000 maps would be 2.6 GB
 FOLDER = ROOT / "data" / "cifar10"
 

@@ -22,9 +22,9 @@ from joblib import Parallel, delayed
 from PIL import Image
 
 from adlib import ROOT
-from adlib.data.one_class import CLASSES
 from adlib.demo.defects import SIZE, Place, dust, paint, swapped
 from adlib.demo.objects import CHANGES, SAMPLERS, Scene, bare_foil, footprint, render
+from adlib.settings import CLASSES
 
 BANDS = ("obvious", "clear", "moderate", "faint", "barely visible")
 COUNTS = {"train/good": 60, "test/good": 20}
