@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import os
 import re
 import statistics
 from pathlib import Path
@@ -79,8 +80,9 @@ def test_run_cells_stand_alone(lesson):
         assert {n.id for n in names if isinstance(n.ctx, ast.Load)} <= known, cell.id
 
 
-def execute(lesson: str, folder: Path, **parameters):
-    return papermill.execute_notebook(NOTEBOOKS / f"{lesson}.ipynb", folder / f"{lesson}.ipynb",
+def execute(lesson: str, folder: Path, *, kept: Path | None = None, **parameters):
+    """Execute a lesson at budget smoke in a folder; the executed notebook is written there, or where it is kept."""
+    return papermill.execute_notebook(NOTEBOOKS / f"{lesson}.ipynb", (kept or folder) / f"{lesson}.ipynb",
                                       parameters={"budget": "smoke", "out_dir": str(folder / "runs"), **parameters},
                                       cwd=folder, progress_bar=False)
 
@@ -95,10 +97,21 @@ def ledger(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("ledger") / "runs"
 
 
+@pytest.fixture(scope="module")
+def kept() -> Path | None:
+    """Where continuous integration wants the executed lessons, to show them."""
+    if "ADLIB_EXECUTED" not in os.environ:
+        return None
+    folder = Path(os.environ["ADLIB_EXECUTED"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_lesson_executes_from_elsewhere(lesson, demo_root, tmp_path, ledger):
+def test_a_lesson_executes_from_elsewhere(lesson, demo_root, tmp_path, ledger, kept):
     before = len(read_runs(ledger))
-    notebook = execute(lesson, tmp_path, data_root=str(demo_root), out_dir=str(ledger), **SMALL.get(lesson, {}))
+    notebook = execute(lesson, tmp_path, kept=kept, data_root=str(demo_root), out_dir=str(ledger),
+                       **SMALL.get(lesson, {}))
     check_executed(notebook)
     if tagged(notebook, "run"):
         assert len(read_runs(ledger)) == before + 1, "a lesson worked through leaves a run too"
