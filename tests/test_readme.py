@@ -22,6 +22,20 @@ def test_the_code_runs(demo_root):
     assert 0 <= found["report"]["image_auroc"] <= 1
 
 
+def test_every_import_is_one():
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    lines = [line for block in blocks for line in block.splitlines() if re.match(r"(from|import) adlib", line)]
+    assert len(lines) >= 6
+    for line in lines:
+        exec(line, {})
+
+
+def test_the_tree_is_adlibs():
+    listed = set(re.findall(r"^  (\w+(?:/|\.py)) ", README.split("## What is where")[1], re.M))
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in (ROOT / "adlib").iterdir()}
+    assert listed == {name for name in there if not name.startswith("__") and name != "py.typed"}
+
+
 def test_the_files_exist():
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert len(links) >= 4

@@ -16,14 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adlib import find_input
+from adlib import find_input, networks
 from adlib.data.category import Category
 from adlib.data.images import as_images
 from adlib.metrics import METRICS, image_threshold, pixel_threshold
-from adlib.networks.destseg import DeSTSeg
-from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
-from adlib.networks.nearest import NearestPatch
-from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs.folder import (
     IMAGE_LEVEL,
@@ -43,7 +39,6 @@ from adlib.settings import portable, write, write_json
 from adlib.training import History, digest, peak_memory_mb, pick_device, predict, score
 
 __all__ = ["finish", "load_run", "read_runs", "start"]
-NETWORKS = {network.__name__: network for network in (NearestPatch, STFPM, DeSTSeg, ReverseDistillation, MaskedRD)}
 
 
 @dataclass
@@ -188,7 +183,7 @@ def read_model(path: Path, device: str = "auto") -> nn.Module:
     if fingerprint(teacher) != saved["digest"]:
         raise ValueError(f"{path} was made with other weights of {teacher.backbone} than those found now "
                          f"(weights={saved['teacher']['weights']!r}); put the former back, or run it with --again")
-    model = NETWORKS[saved["network"]](teacher, **saved["arguments"])
+    model = getattr(networks, saved["network"])(teacher, **saved["arguments"])
     model.load_state_dict({f"teacher.{k}": v for k, v in teacher.state_dict().items()} | saved["state"])
     return model.to(pick_device(device), memory_format=torch.channels_last).eval()
 
