@@ -12,8 +12,9 @@ import torch
 from conftest import make_category
 
 from adlib import metrics
-from adlib.lessons import ablations
-from adlib.lessons.ablations import GRIDS, available, contradictions, find_grid, published_rows, run_of
+from adlib.lessons import ablations, paper_comparison
+from adlib.lessons.ablations import GRIDS, find_grid, reason_to_skip, run_of
+from adlib.lessons.paper_comparison import compare_with_paper, published_rows, select_rows
 from adlib.networks import teacher as teacher_module
 from adlib.networks.layers import SCConv, SimAM
 from adlib.runs import execute, tables
@@ -90,26 +91,45 @@ def test_the_papers_numbers(name, numbers):
     without = set(shown.index) - numbers.keys()
     assert shown.loc[list(without)].isna().all(axis=None), "ours, or not to be told apart"
     for label, row in numbers.items():
-        assert [None if x != x else x for x in shown.loc[label]] == list(row), label
+        assert [None if np.isnan(x) else x for x in shown.loc[label]] == list(row), label
 
 
 def test_a_number_that_is_not_there_is_nan_and_two_are_refused():
     assert published_rows(GRIDS["mask_ratio"]).isna().all(axis=None)
     with pytest.raises(ValueError, match=r"3 numbers of image_auroc with .*name more columns"):
-        ablations.look_up("image_auroc", paper="MaskedRD", table="4", method="masked_rd")
+        paper_comparison.look_up("image_auroc", paper="MaskedRD", table="4", method="masked_rd")
 
 
-def test_contradictions_are_those_of_the_table_and_its_paper():
-    texts = contradictions("masked_rd_5")
-    assert all(number in texts[0] for number in ("98.5/97.8/93.9", "99.1/98.5/95.9", "98.8/98.1/95.3"))
-    assert "13 categories" in texts[1]
-    assert "has 12 (tile: 97.9)" in texts[1]
-    assert "90.9 and 87.1" in texts[2]
-    assert [("92.42" in text, "97.09" in text) for text in contradictions("stfpm_5")] == [(True, True)]
-    assert "94.8/52.9/55.8" in contradictions("destseg_4")[1]
-    assert "95.1/54.3/56.9" in contradictions("destseg_4")[1]
-    assert contradictions("fusion") == contradictions("destseg_6") == []
-    assert len(contradictions()) == 6
+@pytest.fixture(scope="module")
+def section_4() -> dict:
+    """The namespace of lesson 04 after the cells that hold the papers' tables against each other."""
+    cells = {cell["id"]: "".join(cell["source"]) for cell in read_lesson("04_ablations")["cells"]}
+    namespace = {}
+    for name in ("imports", "one-base", "count-above-98", "lead-on-cifar10", "means-of-columns", "denoising-alone",
+                 "two-stfpms"):
+        exec(cells[name], namespace)
+    return namespace
+
+
+def test_lesson_04_shows_where_the_papers_contradict_themselves(section_4):
+    rd4ad, first, full, with_generators, without = section_4["masked"].to_numpy().tolist()
+    assert rd4ad == first == [98.5, 97.8, 93.9]
+    assert full == with_generators == [99.1, 98.5, 95.9]
+    assert without == [98.8, 98.1, 95.3]
+    assert ((section_4["pixel"] > 98).sum(), len(section_4["pixel"])) == (12, 15), "the text says 13"
+    assert (section_4["below"].idxmax(), section_4["below"].max()) == ("tile", 97.9)
+    assert (section_4["own"], section_4["mkd"]) == (90.9, 87.1), "not four points"
+    means = section_4["means"]
+    assert means.loc["pro"].round(2).tolist() == [92.1, 92.42]
+    assert means.loc["pixel_auroc"].round(2).tolist() == [97.0, 97.09]
+
+
+def test_lesson_04_shows_what_settings_and_denoising_alone_do(section_4):
+    alone, with_decoder = (section_4["t4"].loc[b] - section_4["t4"].loc[a] for a, b in
+                           (("1: none", "2: den"), ("3: ed", "5: den + ed")))
+    assert (alone < 0).all()
+    assert (np.sign(with_decoder) == [-1, 1, 1]).all()
+    assert section_4["two_stfpms"].to_numpy().tolist() == [[94.8, 52.9, 55.8], [95.1, 54.3, 56.9]]
 
 
 # Rows and runs -------------------------------------------------------------------------------------------------------
@@ -173,7 +193,7 @@ def test_a_table_that_does_not_exist():
 
 def test_planning_needs_no_torch():
     code = ("import sys; from adlib.lessons import ablations as a\n"
-            "for g in a.GRIDS.values(): [(a.run_of(g, r, {}), a.available(r, weights='random')) for r in g.rows]\n"
+            "for g in a.GRIDS.values(): [(a.run_of(g, r, {}), a.reason_to_skip(r, weights='random')) for r in g.rows]\n"
             "assert not {'torch', 'pandas'} & sys.modules.keys()")
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -183,18 +203,20 @@ def test_planning_needs_no_torch():
 
 def test_a_teacher_that_is_not_there_is_named_with_its_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("adlib.ROOT", tmp_path)
+    monkeypatch.setattr("adlib.settings.ROOT", tmp_path)
     grid = find_grid("stfpm_4")
     digits, cifar = row_of(grid, "digits"), row_of(grid, "CIFAR-10")
-    assert available(digits) == ("data/teachers/efficientnet_lite0-digits.pt is not there; `python -m "
-                                 "adlib.pretraining digits --backbone efficientnet_lite0` makes it")
-    assert available(cifar, "resnet18").endswith("adlib.pretraining cifar10 --backbone resnet18` makes it, with a "
-                                                 "network")
-    assert available(row_of(grid, "ImageNet")) is available(row_of(grid, "random weights"), "resnet18") is None
+    command = "python -m adlib.lessons.pretraining"
+    assert reason_to_skip(digits) == (f"data/teachers/efficientnet_lite0-digits.pt is not there; `{command} digits "
+                                      "--backbone efficientnet_lite0` makes it")
+    reason = reason_to_skip(cifar, "resnet18")
+    assert reason.endswith(f"`{command} cifar10 --backbone resnet18` makes it, with a network")
+    assert reason_to_skip(row_of(grid, "ImageNet")) is None
+    assert reason_to_skip(row_of(grid, "random weights"), "resnet18") is None
     (tmp_path / "data/teachers").mkdir(parents=True)
     (tmp_path / "data/teachers/resnet18-digits.pt").touch()
-    assert available(digits, "resnet18") is None
-    assert available(digits) is not None
+    assert reason_to_skip(digits, "resnet18") is None
+    assert reason_to_skip(digits) is not None
     assert run_of(grid, digits, {"backbone": "resnet18"})[1]["weights"] == "data/teachers/resnet18-digits.pt"
 
 
@@ -203,11 +225,11 @@ def test_weights_that_cannot_be_had_are_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
     monkeypatch.setattr(teacher_module, "URLS", {"resnet18": "http://127.0.0.1:9/resnet18-0123abcd.pth"})
     row = row_of(find_grid("masked_rd_4"), "ResNet18")
-    assert available(row).startswith("the ImageNet weights of resnet18 are not on this machine")
-    assert available(row, weights="random") is None
-    assert available(row, weights="gone.pt") == "gone.pt is not there; give a path, 'auto' or 'random'"
+    assert reason_to_skip(row).startswith("the ImageNet weights of resnet18 are not on this machine")
+    assert reason_to_skip(row, weights="random") is None
+    assert reason_to_skip(row, weights="gone.pt") == "gone.pt is not there; give a path, 'auto' or 'random'"
     (tmp_path / "checkpoints/resnet18-0123abcd.pth").touch()
-    assert available(row) is None
+    assert reason_to_skip(row) is None
 
 
 # What the lessons make of the settings -------------------------------------------------------------------------------
@@ -437,7 +459,7 @@ def runs_of(grid, values: dict, **common) -> pd.DataFrame:
 
 
 def in_table(grid, values: dict) -> pd.DataFrame:
-    return ablations.select_rows(runs_of(grid, values), grid)
+    return select_rows(runs_of(grid, values), grid)
 
 
 def line_of(found, label: str, metric: str = "image_auroc") -> dict:
@@ -465,7 +487,7 @@ def everything() -> pd.DataFrame:
 
 @EVERY_GRID
 def test_the_runs_of_every_row_are_found_among_all_others(everything, grid):
-    found = ablations.select_rows(everything, grid)
+    found = select_rows(everything, grid)
     assert sorted(found["variant"]) == sorted(labels(grid))
     assert tables.only_group(found) is found
 
@@ -475,7 +497,7 @@ def test_an_extract_gives_the_same_rows_whether_weights_have_a_column_or_not():
     ledger = runs_of(grid, {"ImageNet": [0.9], "digits": [0.6], "random weights": [0.5]})
     settings = [f"weights={w}" if w != "auto" else "" for w in ledger["weights"]]
     extract = tables.fill_columns(ledger.assign(setting=settings, weights="auto"))
-    for found in (ablations.select_rows(ledger, grid), ablations.select_rows(extract, grid)):
+    for found in (select_rows(ledger, grid), select_rows(extract, grid)):
         assert list(found["variant"]) == ["ImageNet", "digits", "random weights"]
 
 
@@ -483,32 +505,32 @@ def test_runs_that_share_a_parameter_are_told_from_those_that_do_not():
     grid, common = GRIDS["fusion"], {"weights": "mine.pt"}
     ledger = pd.concat([runs_of(grid, {"at image size (paper)": [0.5]}),
                         runs_of(grid, {"at image size (paper)": [0.6]}, **common)])
-    assert list(ablations.select_rows(ledger, grid)["image_auroc"]) == [0.5]
-    assert list(ablations.select_rows(ledger, grid, common)["image_auroc"]) == [0.6]
+    assert list(select_rows(ledger, grid)["image_auroc"]) == [0.5]
+    assert list(select_rows(ledger, grid, common)["image_auroc"]) == [0.6]
 
 
 def test_the_pooled_spread_by_hand():
     grid = GRIDS["mask_ratio"]
     # Sums of squares 0.02 and 0.0002 with 2 and 1 degrees of freedom; one run alone has none.
     found = in_table(grid, {"0": [0.5, 0.6, 0.7], "0.25": [0.80, 0.82], "0.75": [0.9]})
-    assert ablations.pooled_std(found, "pro") == (pytest.approx((0.0202 / 3) ** 0.5), 3)
-    std, df = ablations.pooled_std(in_table(grid, {"0": [0.5]}), "pro")
+    assert paper_comparison.pooled_std(found, "pro") == (pytest.approx((0.0202 / 3) ** 0.5), 3)
+    std, df = paper_comparison.pooled_std(in_table(grid, {"0": [0.5]}), "pro")
     assert np.isnan(std)
     assert df == 0
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(2, 0.56419), (3, 0.84628), (8, 1.42360)])
 def test_the_best_of_identical_rows_is_as_good_as_order_statistics_say(rows, expected):
-    found = ablations.identical_rows(0.03, rows=rows, seeds=4, tables=200_000)
+    found = paper_comparison.identical_rows(0.03, rows=rows, seeds=4, tables=200_000)
     assert found.shape == (200_000, rows)
     assert found.max(axis=1).mean() == pytest.approx(0.015 * expected, rel=0.01)
 
 
 def test_the_margin_is_where_students_test_turns():
     row, base = np.array([0.90, 0.93, 0.99]), np.array([0.80, 0.81])
-    margin = ablations.chance_margin([*row], [*base])
+    margin = paper_comparison.chance_margin([*row], [*base])
     assert scipy.stats.ttest_ind(row - row.mean() + margin, base - base.mean()).pvalue == pytest.approx(0.05)
-    margin = ablations.chance_margin([*row], [*base], comparisons=6)
+    margin = paper_comparison.chance_margin([*row], [*base], comparisons=6)
     assert scipy.stats.ttest_ind(row - row.mean() + margin, base - base.mean()).pvalue == pytest.approx(0.05 / 6)
 
 
@@ -517,19 +539,19 @@ def test_how_often_rows_that_do_not_differ_pass_the_margin(ratio, expected):
     rng, comparisons = np.random.default_rng(0), 6
     rows = rng.standard_normal((3000, 3)) * ratio
     bases = rng.standard_normal((3000, 3))
-    passed = [abs(row.mean() - base.mean()) > ablations.chance_margin([*row], [*base], comparisons=comparisons)
+    passed = [abs(row.mean() - base.mean()) > paper_comparison.chance_margin([*row], [*base], comparisons=comparisons)
               for row, base in zip(rows, bases, strict=True)]
     assert np.mean(passed) * comparisons == pytest.approx(expected, abs=0.03)
 
 
 def test_without_a_spread_there_is_no_margin():
-    assert np.isnan(ablations.chance_margin([0.5], [0.9]))
-    assert ablations.chance_margin([0.5], [0.9, 0.9]) == 0
+    assert np.isnan(paper_comparison.chance_margin([0.5], [0.9]))
+    assert paper_comparison.chance_margin([0.5], [0.9, 0.9]) == 0
 
 
 def test_our_rows_beside_the_papers_by_hand():
     grid = GRIDS["destseg_6"]
-    found = ablations.compare_with_paper(in_table(grid, {"distance": [0.92, 0.90], "product": [0.90, 0.94, 0.98]}), grid)
+    found = compare_with_paper(in_table(grid, {"distance": [0.92, 0.90], "product": [0.90, 0.94, 0.98]}), grid)
     assert list(found["metric"].unique()) == list(grid.metrics)
     line = line_of(found, "distance")
     assert (line["base"], line["n"], line["verdict"]) == ("product", 2, "chance")
@@ -552,24 +574,24 @@ def test_our_rows_beside_the_papers_by_hand():
 ])
 def test_verdicts(values, expected):
     grid = GRIDS["stfpm_3"]
-    found = ablations.compare_with_paper(in_table(grid, {"levels 1, 2, 3": [0.90, 0.91, 0.92], "level 2": values}), grid)
+    found = compare_with_paper(in_table(grid, {"levels 1, 2, 3": [0.90, 0.91, 0.92], "level 2": values}), grid)
     assert line_of(found, "level 2")["verdict"] == expected
     assert line_of(found, "level 1")["verdict"] == ""
 
 
 def test_there_is_no_verdict_where_the_paper_has_no_difference():
     grid = GRIDS["mask_ratio"]
-    assert set(ablations.compare_with_paper(in_table(grid, {"0": [0.1, 0.2], "0.5": [0.8, 0.9]}), grid)["verdict"]) == {""}
+    assert set(compare_with_paper(in_table(grid, {"0": [0.1, 0.2], "0.5": [0.8, 0.9]}), grid)["verdict"]) == {""}
 
 
 def test_a_base_row_without_runs_has_a_stand_in():
     grid = GRIDS["stfpm_backbone"]
-    found = ablations.compare_with_paper(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9], "WideResNet50-2": [0.7, 0.9]}), grid)
+    found = compare_with_paper(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9], "WideResNet50-2": [0.7, 0.9]}), grid)
     assert set(found["base"]) == {"WideResNet50-2"}, "with published numbers"
     assert line_of(found, "EfficientNet-lite0")["points"] == pytest.approx(5)
     assert line_of(found, "ResNet18", "pixel_auroc")["their_points"] == pytest.approx(97.0 - 97.3)
     grid = GRIDS["masked_rd_7"]
-    found = ablations.compare_with_paper(in_table(grid, {"levels 1, 2": [0.8], "levels 1, 3": [0.7]}), grid)
+    found = compare_with_paper(in_table(grid, {"levels 1, 2": [0.8], "levels 1, 3": [0.7]}), grid)
     assert set(found["base"]) == {"levels 1, 2"}, "the first, if none is published"
     assert line_of(found, "levels 1, 3")["points"] == pytest.approx(-10)
     assert found["their_points"].isna().all()
@@ -577,7 +599,7 @@ def test_a_base_row_without_runs_has_a_stand_in():
 
 def test_a_single_row_is_compared_with_nothing():
     grid = GRIDS["stfpm_backbone"]
-    found = ablations.compare_with_paper(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9]}), grid)
+    found = compare_with_paper(in_table(grid, {"EfficientNet-lite0": [0.8, 0.9]}), grid)
     assert set(found["base"]) == {"ResNet18"}
     assert found["points"].isna().all()
     assert line_of(found, "WideResNet50-2", "pro")["their_points"] == pytest.approx(92.3 - 92.1)
@@ -586,14 +608,14 @@ def test_a_single_row_is_compared_with_nothing():
 def test_more_rows_make_the_margin_wider():
     grid = GRIDS["destseg_6"]
     values = {"distance": [0.92, 0.90], "product": [0.90, 0.94]}
-    pair, three = (line_of(ablations.compare_with_paper(in_table(grid, rows), grid), "distance")["margin"]
+    pair, three = (line_of(compare_with_paper(in_table(grid, rows), grid), "distance")["margin"]
                    for rows in (values, values | {"concatenation": [0.8, 0.8]}))
     assert three / pair == pytest.approx(scipy.stats.t.ppf(0.9875, 2) / scipy.stats.t.ppf(0.975, 2))
 
 
 def test_each_method_has_its_own_base_row():
     grid = GRIDS["cosine"]
-    found = ablations.compare_with_paper(in_table(grid, {"RD4AD, flat": [0.8], "RD4AD, pixel": [0.7], "masked RD, pixel": [0.5],
+    found = compare_with_paper(in_table(grid, {"RD4AD, flat": [0.8], "RD4AD, pixel": [0.7], "masked RD, pixel": [0.5],
                                              "masked RD, flat": [0.6]}), grid)
     assert [line_of(found, label)["points"] for label in labels(grid)] == pytest.approx([0, -10, 0, 10])
 
@@ -601,14 +623,15 @@ def test_each_method_has_its_own_base_row():
 def test_one_category_at_a_time():
     grid = GRIDS["fusion"]
     rows = pd.concat([in_table(grid, {"at stride 4 (code)": [0.8]}),
-                      ablations.select_rows(runs_of(grid, {"at stride 4 (code)": [0.8]}, category="gravel"), grid)])
+                      select_rows(runs_of(grid, {"at stride 4 (code)": [0.8]}, category="gravel"), grid)])
     with pytest.raises(ValueError, match="of circuit, gravel; take one category"):
-        ablations.compare_with_paper(rows, grid)
+        compare_with_paper(rows, grid)
 
 
 def test_the_printed_table():
     grid = GRIDS["destseg_6"]
-    text = ablations.as_text(ablations.compare_with_paper(in_table(grid, {"distance": [0.91], "product": [0.90, 0.94]}), grid))
+    found = compare_with_paper(in_table(grid, {"distance": [0.91], "product": [0.90, 0.94]}), grid)
+    text = paper_comparison.as_text(found)
     assert list(text.index) == labels(grid)
     assert list(text["pixel AP", "ours"]) == ["-", "91.0 (1)", "92.0 ± 2.8 (2)"]
     assert list(text["pixel AP", "paper"]) == ["72.2", "72.0", "75.8"]

@@ -11,7 +11,7 @@ from torch import nn
 
 from adlib.data.one_class import LabelledImages, read_digits
 from adlib.lessons import pretraining
-from adlib.lessons.ablations import available, find_grid
+from adlib.lessons.ablations import find_grid, reason_to_skip
 from adlib.lessons.pretraining import (
     accuracy,
     as_tensors,
@@ -33,7 +33,7 @@ PATH = "data/teachers/efficientnet_lite0-digits.pt"
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A repository of its own, in which to find and to store teachers."""
-    for module in ("adlib", "adlib.lessons.pretraining"):
+    for module in ("adlib.settings", "adlib.lessons.pretraining"):
         monkeypatch.setattr(f"{module}.ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -135,7 +135,7 @@ def test_a_stored_teacher_loads_with_every_level(place, few):
     assert changed == set(start), "all of it was trained, its batch norms' statistics too"
     model = STFPM(Teacher(weights=str(path)))
     assert model(torch.rand(2, 3, 64, 64)).isfinite().all()
-    assert available(next(row for row in find_grid("stfpm_4").rows if row.label == "digits")) is None
+    assert reason_to_skip(next(row for row in find_grid("stfpm_4").rows if row.label == "digits")) is None
 
 
 def test_what_is_stored_beside_it(place, few, capsys):
@@ -162,7 +162,7 @@ def test_a_file_that_is_there_is_kept(place, few, capsys):
 def test_the_same_seed_gives_the_same_teacher(few, tmp_path, monkeypatch):
     states = []
     for run, seed in enumerate((0, 0, 1)):
-        monkeypatch.setattr("adlib.ROOT", tmp_path / str(run))
+        monkeypatch.setattr("adlib.settings.ROOT", tmp_path / str(run))
         states.append(torch.load(pretrain("digits", seed=seed, steps=3, image_size=32, device="cpu"),
                                  weights_only=True))
     assert same(states[0], states[1])
@@ -171,10 +171,10 @@ def test_the_same_seed_gives_the_same_teacher(few, tmp_path, monkeypatch):
 
 def test_the_command_is_the_one_that_a_missing_teacher_names(place, few, capsys):
     digits = next(row for row in find_grid("stfpm_4").rows if row.label == "digits")
-    command = available(digits).split("`")[1]
+    command = reason_to_skip(digits).split("`")[1]
     assert command.startswith("python -m adlib.lessons.pretraining ")
     assert pretrain_command([*command.split()[3:], "--steps", "3", "--image-size", "32", "--device", "cpu"]) == 0
-    assert available(digits) is None
+    assert reason_to_skip(digits) is None
 
 
 def test_names_that_do_not_exist():

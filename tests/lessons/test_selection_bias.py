@@ -21,8 +21,8 @@ def test_halves_hold_every_image_once_and_both_kinds_alike():
 
 def test_a_fixed_threshold_does_not_flatter_and_a_chosen_one_does():
     scores, labels = draw()
-    fixed = selection_bias.split_half_evaluation(scores, labels, lambda s, y: 0.5, lambda c: c.f1, draws=400, seed=0)
-    best = selection_bias.split_half_evaluation(scores, labels, metrics.threshold_of_best_f1, lambda c: c.f1, draws=400, seed=0)
+    fixed, best = (selection_bias.split_half_evaluation(scores, labels, choose, lambda c: c.f1, draws=400, seed=0)
+                   for choose in (lambda s, y: 0.5, metrics.threshold_of_best_f1))
     assert abs(np.diff(fixed.mean(axis=0))[0]) < 0.02
     assert best[:, 0].mean() > best[:, 1].mean() + 0.02
     assert best.shape == (400, 2)

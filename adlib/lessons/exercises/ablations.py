@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from adlib.lessons import ablations
+from adlib.lessons.ablations import find_grid
 from adlib.lessons.exercises import judge
+from adlib.lessons.paper_comparison import published_rows
 
 WITH_DENOISING = ["2: den", "5: den + ed", "6: den + seg", "8: den + ed + seg"]
 WITHOUT = ["1: none", "3: ed", "4: seg", "7: ed + seg"]
@@ -47,7 +48,7 @@ def chance_that_some_row_wins(answer: object) -> None:
 
 def main_effect_of_denoising(answer: object) -> None:
     """Lesson 04, exercise 3: mean change of image AUROC by denoising over the four pairs of DeSTSeg's Table 4."""
-    theirs = ablations.published_rows(ablations.find_grid("destseg_4"))
+    theirs = published_rows(find_grid("destseg_4"))
     gains = theirs.loc[WITH_DENOISING].to_numpy() - theirs.loc[WITHOUT].to_numpy()      # (4 pairs, 3 metrics)
     first, full = theirs["image_auroc"].iloc[0], theirs["image_auroc"].iloc[-1]
     right, others = float(gains[:, 0].mean()), "that is another number: image AUROC is the first of the three"

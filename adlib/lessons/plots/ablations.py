@@ -57,7 +57,7 @@ def slopes(found, grid: Grid) -> Figure:
     Parameters
     ----------
     found : pandas.DataFrame
-        What `ablations.beside` returns.
+        What `paper_comparison.compare_with_paper` returns.
     grid : Grid
     """
     order = [row.label for row in (*grid.rows, *grid.others)]
@@ -192,7 +192,7 @@ def verdict_table(found: dict) -> Figure:
     Parameters
     ----------
     found : dict of pandas.DataFrame
-        What `ablations.beside` returns, by table.
+        What `paper_comparison.compare_with_paper` returns, by table.
     """
     from matplotlib.patches import Patch
 
