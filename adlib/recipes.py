@@ -36,7 +36,7 @@ def stfpm(
     steps, batch, validate_every : int, optional
     lr : float, optional
         Instead of the budget's. The paper's learning rate is 0.4; the short budgets take larger steps to get as far,
-        which a batch-normalised student bears.
+        which a batch-normalised student tolerates.
     momentum, weight_decay : float
         The official code's.
     patience : int
@@ -51,15 +51,15 @@ def stfpm(
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, validate_every=validate_every, lr=lr)
     validate = {
-        "loss": lambda batch: model.loss(batch.images, batch.features),
-        "map": lambda batch: model.fuse(model.level_maps(batch.images, batch.features)).mean(),
+        "loss": lambda batch: model.loss(*model.features(batch.images, batch.features)),
+        "map": lambda batch: model.fuse(model.level_maps(*model.features(batch.images, batch.features))).mean(),
     }[known(select, ("loss", "map"))]
     return [
         Stage(
             name="student",
             modules=[model.student],
             optimizer=sgd(model.student.parameters(), lr=plan.pop("lr"), momentum=momentum, weight_decay=weight_decay),
-            loss=lambda batch, step, generator: model.loss(batch.images, batch.features),
+            loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
             validate=validate,
             patience=patience,
             teacher=model.teacher,
@@ -109,9 +109,9 @@ def destseg(
     def student_loss(batch: Batch, step: int, generator: Generator) -> Tensor:
         if not model.denoising:
             clean = perlin.rotate_images(batch.images, rotation, generator=generator)
-            return model.student_loss(clean, clean, batch.features)
+            return model.student_loss(*model.features(clean, batch.features))
         clean, corrupted, _ = synthesise(batch.images, generator)
-        return model.student_loss(clean, corrupted, batch.features)
+        return model.student_loss(*model.features(corrupted, batch.features or model.teacher(clean)))
 
     def segmentation_loss(batch: Batch, step: int, generator: Generator) -> Tensor:
         return model.segmentation_loss(*synthesise(batch.images, generator)[1:])
@@ -182,7 +182,7 @@ def rd4ad(
         name="student",
         modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), betas=(0.5, 0.999)),
-        loss=lambda batch, step, generator: model.loss(batch.images, batch.features),
+        loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
         teacher=model.teacher,
         **plan,
     )]
@@ -224,8 +224,9 @@ def masked_rd(
         name="student",
         modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), weight_decay=weight_decay),
-        loss=lambda batch, step, generator: model.loss(batch.images, batch.features, generator=generator),
-        validate=lambda batch: model.loss(batch.images, batch.features),
+        loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features,
+                                                                       generator=generator)),
+        validate=lambda batch: model.loss(*model.features(batch.images, batch.features)),
         patience=patience,
         teacher=model.teacher,
         **plan,

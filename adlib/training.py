@@ -468,16 +468,3 @@ def predict(model: nn.Module, images: Tensor, *, batch: int = 32) -> Tensor:
         for chunk, out in zip(images.split(batch), maps.split(batch), strict=True):
             out.copy_(model(to_float(chunk.to(device, memory_format=torch.channels_last))))
     return maps
-
-
-def score(model: nn.Module, maps: Tensor, data) -> Tensor:
-    """(N,) image scores of (N, 256, 256) maps: the mean of each where the whole image is the anomaly, else the model's.
-
-    Parameters
-    ----------
-    model : nn.Module
-        With `image_scores`.
-    data : Category or LoadedRun
-        Says with `image_level` which.
-    """
-    return maps.flatten(1).mean(dim=1) if data.image_level else model.image_scores(maps)

@@ -34,7 +34,8 @@ def leave(root, method="nearest", *, masks=True, **changed):
                           snapshot_images=data.test[[0, 5]])
     with run.timed("predict"):
         maps, validation_maps = predict(model, data.test), predict(model, data.validation)
-    report = metrics.evaluate(maps, data.masks, model.image_scores(maps), data.labels)
-    folder = record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report,
-                           history=history, filmed=[0, 5])
+    scores = model.image_scores(maps)
+    report = metrics.evaluate(maps, data.masks, scores, data.labels)
+    folder = record.finish(run, model, data, maps=maps, scores=scores, validation_maps=validation_maps,
+                           report=report, history=history, filmed=[0, 5])
     return folder, data, maps

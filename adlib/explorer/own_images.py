@@ -57,7 +57,8 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
         history = fit(model, data, recipes.stfpm(model, budget=budget))
     with run.timed("predict"):
         maps, validation_maps = predict(model, data.test), predict(model, data.validation)
-    record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report={}, history=history)
+    record.finish(run, model, data, maps=maps, scores=model.image_scores(maps), validation_maps=validation_maps,
+                  report={}, history=history)
     return run.folder
 
 

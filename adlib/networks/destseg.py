@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss, focal_loss, l1_loss
-from adlib.networks.layers import ASPP, conv_norm_relu, kaiming, residual_stage, upsample
-from adlib.networks.teacher import Teacher
+from adlib.networks.layers import ASPP, conv_norm_relu, kaiming, residual_stage, score_images, upsample
+from adlib.networks.teacher import Pyramid, Teacher
 from adlib.settings import MAP_SIZE
 
 
@@ -77,34 +77,24 @@ class DeSTSeg(nn.Module):
             self.student = Student(teacher.channels, teacher.signed, width=student_width, decoder=encoder_decoder)
             self.segmentation_net = segmentation_net(channels[segmentation_input], width) if segmentation else None
 
-    def features(
-        self, images: Tensor, teacher_features: list[Tensor] | None = None
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level each.
 
         Parameters
         ----------
         images : (B, 3, S, S) float tensor in [0, 1]
-        teacher_features : list of tensors, optional
-            `self.teacher(images)` where it is already known, or what the teacher sees in other images.
+        t : list of tensors, optional
+            `self.teacher(images)` where it is already known; in stage 1 what the teacher sees in the clean images.
         """
-        t = self.teacher(images) if teacher_features is None else teacher_features
+        t = self.teacher(images) if t is None else t
         return t, self.student(self.teacher.normalise(images))
 
-    def student_loss(self, clean: Tensor, corrupted: Tensor, teacher_features: list[Tensor] | None = None) -> Tensor:
-        """Stage 1: sum over images and levels of the mean of 1 - cos of T(clean) and S(corrupted).
+    def student_loss(self, t: Pyramid, s: Pyramid) -> Tensor:
+        """Stage 1: sum over images and levels of the mean of 1 - cos, of T(clean) and S(corrupted) when denoising.
 
         The sum over images is the official code's: the learning rate belongs to it.
-
-        Parameters
-        ----------
-        clean, corrupted : (B, 3, S, S) float tensor in [0, 1]
-            The same images without and with synthetic anomalies.
-        teacher_features : list of tensors, optional
-            `self.teacher(clean)`, where it is already known.
         """
-        t = self.teacher(clean) if teacher_features is None else teacher_features
-        return cosine_loss(*self.features(corrupted if self.denoising else clean, t), reduction="sum")
+        return cosine_loss(t, s, reduction="sum")
 
     def segmentation_loss(self, corrupted: Tensor, masks: Tensor) -> Tensor:
         """Stage 2: focal plus L1 loss of the segmentation of corrupted images; the student must be in eval mode.
@@ -128,7 +118,7 @@ class DeSTSeg(nn.Module):
             x = self.compare(*self.features(images))
         return self.segmentation_net(x)[:, 0].float()
 
-    def compare(self, t: list[Tensor], s: list[Tensor]) -> Tensor:
+    def compare(self, t: Pyramid, s: Pyramid) -> Tensor:
         """What the segmentation network sees of teacher and student features, (B, channels, S/4, S/4) float32.
 
         Vectors are made unit ones before they are up-sampled. The product has the paper's sign, the official code the
@@ -142,23 +132,26 @@ class DeSTSeg(nn.Module):
             levels = [a * b for a, b in zip(t, s, strict=True)] if self.segmentation_input == "product" else [*t, *s]
         return torch.cat([resize(x, levels[0]) for x in levels], dim=1)
 
-    def level_maps(self, images: Tensor, teacher_features: list[Tensor] | None = None) -> list[Tensor]:
+    def level_maps(self, t: Pyramid, s: Pyramid) -> list[Tensor]:
         """1 - cos_k at each position, (B, H_k, W_k) per level."""
-        return [cosine_distance(t, s) for t, s in zip(*self.features(images, teacher_features), strict=True)]
+        return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
 
     def product_map(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of the student alone: product of the level maps at stride 4, up-sampled."""
-        maps = self.level_maps(images)
+        maps = self.level_maps(*self.features(images))
         return upsample(math.prod(upsample(m, maps[0].shape[-1]) for m in maps))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]: probabilities, or the product; no smoothing."""
         return self.product_map(images) if self.segmentation_net is None else upsample(self.segment(images).sigmoid())
 
-    def image_scores(self, maps: Tensor) -> Tensor:
-        """(N,) scores: the mean of the `top` largest values of each map, or of the same share of a smaller one."""
-        share = max(1, round(self.top * maps[0].numel() / MAP_SIZE**2))
-        return maps.flatten(1).topk(share, dim=1).values.mean(dim=1)
+    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
+        """(N,) scores: the mean of the `top` largest values of each map (of the same share of a smaller one).
+
+        Of all its values where the whole image is the anomaly.
+        """
+        top = max(1, round(self.top * maps[0].numel() / MAP_SIZE**2))
+        return score_images(maps, top=top, image_level=image_level)
 
 
 class Student(nn.Module):

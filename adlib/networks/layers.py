@@ -17,6 +17,12 @@ def upsample(maps: Tensor, size: int = MAP_SIZE) -> Tensor:
     return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
 
 
+def score_images(maps: Tensor, *, top: int = 1, image_level: bool = False) -> Tensor:
+    """(N,) scores of (N, H, W) maps: the mean of each map's `top` largest values, of all if `image_level`."""
+    values = maps.flatten(1)
+    return values.mean(dim=1) if image_level else values.topk(top, dim=1).values.mean(dim=1)
+
+
 def smooth(maps: Tensor, sigma: float) -> Tensor:
     """Gaussian smoothing of (B, S, S) maps, as scipy's default: cut at 4 sigma, mirrored edges (d c b a | a b c d)."""
     if sigma == 0:

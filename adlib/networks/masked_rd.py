@@ -14,14 +14,14 @@ from adlib.networks.layers import (
     draw_mask,
     kaiming,
     residual_stage,
+    score_images,
     smooth,
     upsample,
 )
-from adlib.networks.teacher import Teacher
+from adlib.networks.teacher import Pyramid, Teacher
 
 # Backbones of bottleneck blocks: what part of their channels the middle has. The others have plain blocks.
 MIDDLE = {"resnet50": 4, "wide_resnet50_2": 2}
-Pyramid = list[Tensor]      # (B, C_k, H_k, W_k) per level
 
 
 class ReverseDistillation(nn.Module):
@@ -87,27 +87,27 @@ class ReverseDistillation(nn.Module):
             s.append(embedding := stage(embedding))
         return s[::-1]
 
-    def features(self, images: Tensor, teacher_features: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
+    def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per compared level each.
 
         Parameters
         ----------
         images : (B, 3, S, S) float tensor in [0, 1]
             S is a multiple of 32.
-        teacher_features : list of tensors, optional
+        t : list of tensors, optional
             `self.teacher(images)`, where it is already known; cached ones may be bf16.
         """
-        t = [x.float() for x in (self.teacher(images) if teacher_features is None else teacher_features)]
+        t = [x.float() for x in (self.teacher(images) if t is None else t)]
         s = self.decode(self.bottleneck(t))
         return [t[k - 1] for k in self.levels], [s[k - 1] for k in self.levels]
 
-    def loss(self, images: Tensor, teacher_features: Pyramid | None = None) -> Tensor:
+    def loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """Cosine distance, summed over levels, mean over images."""
-        return cosine_loss(*self.features(images, teacher_features), cosine=self.cosine)
+        return cosine_loss(t, s, cosine=self.cosine)
 
-    def level_maps(self, images: Tensor, teacher_features: Pyramid | None = None) -> list[Tensor]:
+    def level_maps(self, t: Pyramid, s: Pyramid) -> list[Tensor]:
         """1 - cos_k at each position, (B, H_k, W_k) per level."""
-        return [cosine_distance(t, s) for t, s in zip(*self.features(images, teacher_features), strict=True)]
+        return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
 
     def fuse(self, level_maps: list[Tensor]) -> Tensor:
         """Sum of the (B, H_k, W_k) level maps at full size, smoothed: (B, 256, 256)."""
@@ -115,11 +115,11 @@ class ReverseDistillation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
-        return self.fuse(self.level_maps(images))
+        return self.fuse(self.level_maps(*self.features(images)))
 
-    def image_scores(self, maps: Tensor) -> Tensor:
-        """(N,) scores: the largest value of each map."""
-        return maps.flatten(1).amax(dim=1)
+    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
+        """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
+        return score_images(maps, image_level=image_level)
 
 
 class MaskedRD(ReverseDistillation):
@@ -181,22 +181,17 @@ class MaskedRD(ReverseDistillation):
             self.generators = kaiming(nn.ModuleList(
                 MaskGenerator(teacher.channels[k - 1]) for k in self.levels if mask_generator))
 
-    def features(self, images: Tensor, teacher_features: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
-        """As `ReverseDistillation`; the student's features are those that the generators restore, without masks."""
-        t, s = super().features(images, teacher_features)
-        return t, self.restore(s)
-
-    def loss(self, images: Tensor, teacher_features: Pyramid | None = None, *,
-             generator: torch.Generator | None = None) -> Tensor:
-        """Cosine distance of the restored features, summed over levels, mean over images.
+    def features(self, images: Tensor, t: Pyramid | None = None, *,
+                 generator: torch.Generator | None = None) -> tuple[Pyramid, Pyramid]:
+        """As `ReverseDistillation`, but the student's features are those that its mask generators restore.
 
         Parameters
         ----------
         generator : torch.Generator, optional
             Masks are drawn from it, one per image and level; without it there are none, as for validation.
         """
-        t, s = super().features(images, teacher_features)
-        return cosine_loss(t, self.restore(s, generator and self.draw_masks(s, generator)), cosine=self.cosine)
+        t, s = super().features(images, t)
+        return t, self.restore(s, None if generator is None else self.draw_masks(s, generator))
 
     def restore(self, s: Pyramid, masks: list[Tensor] | None = None) -> Pyramid:
         """What the generators make of the decoder's features behind masks, (B or 1, 1, H_k, W_k) per level."""
@@ -209,17 +204,16 @@ class MaskedRD(ReverseDistillation):
         scale = 1 / (1 - self.mask_ratio) if self.rescale else 1
         return [draw_mask(x, self.mask_ratio, generator=generator) * scale for x in s]
 
-    def level_maps(self, images: Tensor, teacher_features: Pyramid | None = None) -> list[Tensor]:
-        """1 - cos_k at each position, (B, H_k, W_k) per level; the mean over the test masks, if there are any."""
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; with test masks, of the mean over them."""
         if not self.test_masks:
-            return super().level_maps(images, teacher_features)
-        t, s = super().features(images, teacher_features)
+            return super().forward(images)
+        t, s = super().features(images)
         generator = torch.Generator().manual_seed(self.seed)    # not on the device: the same masks everywhere
-        totals = [0.0] * len(s)
-        for _ in range(self.test_masks):
-            restored = self.restore(s, self.draw_masks([x[:1] for x in s], generator))
-            totals = [m + cosine_distance(a, b) for m, a, b in zip(totals, t, restored, strict=True)]
-        return [m / self.test_masks for m in totals]
+        draws = [self.draw_masks([x[:1] for x in s], generator) for _ in range(self.test_masks)]
+        maps = [self.level_maps(t, self.restore(s, masks)) for masks in draws]
+        totals = [sum(level, start=torch.zeros_like(level[0])) for level in zip(*maps, strict=True)]
+        return self.fuse([total / self.test_masks for total in totals])
 
 
 class Fusion(nn.Module):

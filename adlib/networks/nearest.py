@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adlib.networks.layers import to_float, upsample
-from adlib.networks.teacher import Teacher
+from adlib.networks.layers import score_images, to_float, upsample
+from adlib.networks.teacher import Pyramid, Teacher
 
 
 class NearestPatch(nn.Module):
@@ -39,36 +39,40 @@ class NearestPatch(nn.Module):
         for chunk in images.split(batch):
             chunk = to_float(chunk.to(self.teacher.mean.device))
             for level, features in zip(kept, self.features(chunk), strict=True):
-                n = features.flatten(0, 1)                                          # (B, HW, C) -> (BHW, C)
-                count = max(1, round(self.sampling_ratio * len(n)))
-                level.append(n[torch.randperm(len(n), generator=generator)[:count].to(n.device)])
+                vectors = as_rows(features)
+                count = max(1, round(self.sampling_ratio * len(vectors)))
+                level.append(vectors[torch.randperm(len(vectors), generator=generator)[:count].to(vectors.device)])
         for k, level in enumerate(kept):
             setattr(self, f"memory_{k}", torch.cat(level))
         return self
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """Unit teacher features, (B, H_k W_k, C_k) per level."""
-        return [F.normalize(t.float(), dim=1, eps=1e-6).flatten(2).transpose(1, 2) for t in self.teacher(images)]
+    def features(self, images: Tensor) -> Pyramid:
+        """Unit teacher features, (B, C_k, S/2^(k+1), S/2^(k+1)) per level, of (B, 3, S, S) float images in [0, 1]."""
+        return [F.normalize(t.float(), dim=1, eps=1e-6) for t in self.teacher(images)]
 
     @torch.no_grad()
-    def level_maps(self, images: Tensor) -> list[Tensor]:
+    def level_maps(self, features: Pyramid) -> list[Tensor]:
         """Distance to the nearest stored feature, (B, H_k, W_k) per level."""
         if not self.memory_0.numel():
             raise RuntimeError("NearestPatch has no memory yet; call fit(category.train) first")
         maps = []
-        for k, features in enumerate(self.features(images)):
-            cos = largest_cosine(features.flatten(0, 1), getattr(self, f"memory_{k}"))
-            side = images.shape[-1] // 2 ** (self.teacher.levels[k] + 1)
-            maps.append((1 - cos).clamp(min=0).view(len(images), side, side))
+        for k, level in enumerate(features):
+            cos = largest_cosine(as_rows(level), getattr(self, f"memory_{k}"))
+            maps.append((1 - cos).clamp(min=0).view(level[:, 0].shape))         # (B H W,) -> (B, H, W)
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
-        return sum(upsample(m) for m in self.level_maps(images))
+        return sum(upsample(m) for m in self.level_maps(self.features(images)))
 
-    def image_scores(self, maps: Tensor) -> Tensor:
-        """(N,) scores: the largest value of each map."""
-        return maps.flatten(1).amax(dim=1)
+    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
+        """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
+        return score_images(maps, image_level=image_level)
+
+
+def as_rows(x: Tensor) -> Tensor:
+    """(B, C, H, W) features as (B H W, C) vectors, image after image."""
+    return x.flatten(2).transpose(1, 2).flatten(0, 1)
 
 
 def make_room(model: NearestPatch, state: dict[str, Tensor], prefix: str, *_) -> None:

@@ -5,8 +5,8 @@ import math
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss
-from adlib.networks.layers import upsample
-from adlib.networks.teacher import Teacher, build_pyramid
+from adlib.networks.layers import score_images, upsample
+from adlib.networks.teacher import Pyramid, Teacher, build_pyramid
 
 
 class STFPM(nn.Module):
@@ -28,7 +28,7 @@ class STFPM(nn.Module):
     Raises
     ------
     ValueError
-        Levels that the teacher does not return, as many weights as not levels, or an unknown `fuse_at`.
+        Levels that the teacher does not return, not one weight per level, or an unknown `fuse_at`.
     """
 
     def __init__(
@@ -53,29 +53,26 @@ class STFPM(nn.Module):
         self.teacher = teacher
         self.student, _ = build_pyramid(teacher.backbone, self.levels, seed=seed)
 
-    def features(
-        self, images: Tensor, teacher_features: list[Tensor] | None = None
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level each.
+    def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
+        """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per compared level each.
 
         Parameters
         ----------
         images : (B, 3, S, S) float tensor in [0, 1]
-        teacher_features : list of tensors, optional
+        t : list of tensors, optional
             `self.teacher(images)`, where it is already known.
         """
-        t = self.teacher(images) if teacher_features is None else teacher_features
-        t = [t[self.teacher.levels.index(level)] for level in self.levels]
-        return t, self.student(self.teacher.normalise(images))
+        t = self.teacher(images) if t is None else t
+        compared = [t[self.teacher.levels.index(level)] for level in self.levels]
+        return compared, self.student(self.teacher.normalise(images))
 
-    def loss(self, images: Tensor, teacher_features: list[Tensor] | None = None) -> Tensor:
+    def loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """sum_k alpha_k mean over images and positions of 1 - cos_k; the official code has twice that."""
-        t, s = self.features(images, teacher_features)
         return cosine_loss(t, s, weights=self.weights)
 
-    def level_maps(self, images: Tensor, teacher_features: list[Tensor] | None = None) -> list[Tensor]:
+    def level_maps(self, t: Pyramid, s: Pyramid) -> list[Tensor]:
         """1 - cos_k at each position, (B, H_k, W_k) per level."""
-        return [cosine_distance(t, s) for t, s in zip(*self.features(images, teacher_features), strict=True)]
+        return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
 
     def fuse(self, level_maps: list[Tensor]) -> Tensor:
         """Product of the (B, H_k, W_k) level maps, (B, 256, 256): large only where all levels disagree."""
@@ -86,8 +83,8 @@ class STFPM(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; no smoothing."""
-        return self.fuse(self.level_maps(images))
+        return self.fuse(self.level_maps(*self.features(images)))
 
-    def image_scores(self, maps: Tensor) -> Tensor:
-        """(N,) scores: the largest value of each map."""
-        return maps.flatten(1).amax(dim=1)
+    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
+        """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
+        return score_images(maps, image_level=image_level)

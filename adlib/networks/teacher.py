@@ -17,6 +17,9 @@ URLS = {name: f"https://download.pytorch.org/models/{file}" for name, file in [
 ]}
 
 
+Pyramid = list[Tensor]      # features, (B, C_k, H_k, W_k) per level
+
+
 class Teacher(nn.Module):
     """Feature pyramid of a frozen network: level k has stride 2^(k+1).
 
@@ -72,7 +75,7 @@ class Teacher(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor) -> Pyramid:
         """Features of (B, 3, S, S) float images in [0, 1]: one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level."""
         return self.net(self.normalise(images))
 

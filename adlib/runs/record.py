@@ -36,7 +36,7 @@ from adlib.runs.folder import (
     run_folder,
 )
 from adlib.settings import portable, write, write_json
-from adlib.training import History, digest, peak_memory_mb, pick_device, predict, score
+from adlib.training import History, digest, peak_memory_mb, pick_device, predict
 
 __all__ = ["finish", "load_run", "read_runs", "start"]
 
@@ -86,7 +86,7 @@ def start(method: str, parameters: dict) -> OpenRun:
     return OpenRun(method, parameters, folder, lock)
 
 
-def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, validation_maps: Tensor,
+def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scores: Tensor, validation_maps: Tensor,
            report: dict[str, float], history: History | None = None, filmed: Sequence[int] | None = None) -> Path:
     """Write the files of a run, its entry last, free its folder, and print where it is.
 
@@ -98,8 +98,10 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, vali
     data : Category
     maps, validation_maps : (N, 256, 256) float tensor
         Of the test and the validation images.
+    scores : (N,) float tensor
+        Of the test images: `model.image_scores(maps, image_level=data.image_level)`.
     report : dict
-        Of `metrics.evaluate`, with the scores of `training.score`; what is missing or NaN becomes null. Empty where
+        Of `metrics.evaluate`, with these scores; what is missing or NaN becomes null. Empty where
         nothing is known of the test images.
     history : History, optional
         Of a method that trains.
@@ -111,7 +113,7 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, vali
     OSError
         The files cannot be written: no entry is left then, but the checkpoint is.
     """
-    scores, validation_scores = score(model, maps, data), score(model, validation_maps, data)
+    validation_scores = model.image_scores(validation_maps, image_level=data.image_level)
     thresholds = {"image": image_threshold(validation_scores), "pixel": pixel_threshold(validation_maps)}
     entry = new_entry(run.method, run.parameters) | describe_run(run, model, data, history) | {
         "protocol": PROTOCOL | (IMAGE_LEVEL if data.image_level else {}) | run.protocol,
@@ -236,7 +238,7 @@ class LoadedRun:
     def score(self, images) -> Scores:
         """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
         maps = predict(self.model, as_images(images, self.entry["image_size"]))
-        return Scores(score(self.model, maps, self), maps)
+        return Scores(self.model.image_scores(maps, image_level=self.image_level), maps)
 
 
 def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:

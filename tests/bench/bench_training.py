@@ -51,7 +51,7 @@ class Bare:
     def step(self) -> None:
         with self.autocast():
             if self.loss:
-                outputs = [self.model.loss(self.images, self.features)]
+                outputs = [self.model.loss(*self.model.features(self.images, self.features))]
             else:
                 outputs = self.model.student(self.model.teacher.normalise(self.images))
         self.optimizer.zero_grad(set_to_none=True)
@@ -75,7 +75,7 @@ class Plain:
 
     def steps(self) -> None:
         for images in self.loader:
-            loss = self.model.loss(images)
+            loss = self.model.loss(*self.model.features(images))
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

@@ -5,7 +5,6 @@ import io
 import pickle
 import socket
 import tarfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
 from adlib.runs.parameters import lesson_parameters
-from adlib.training import fit, predict, score
+from adlib.training import fit, predict
 
 
 def rows(images) -> list:
@@ -187,22 +186,16 @@ def test_a_torn_file_is_unpacked_anew(archive):
 # Scores and runs -----------------------------------------------------------------------------------------------------
 
 
-def test_scores_are_means_of_maps_where_the_whole_image_is_the_anomaly():
-    maps = torch.zeros(2, 256, 256)
-    maps[0, 3, 5], maps[1] = 0.7, 0.5
-    model = NearestPatch(Teacher())
-    assert score(model, maps, SimpleNamespace(image_level=False)).tolist() == pytest.approx([0.7, 0.5])
-    assert score(model, maps, SimpleNamespace(image_level=True)).tolist() == pytest.approx([0.7 / 256**2, 0.5])
-
-
 def leave(root, data, data_root: str):
     """What the run cells of a lesson do, for the floor; the run loaded again."""
     given = {"data_root": data_root, "category": data.name, "budget": "smoke", "out_dir": str(root / "runs")}
     run = record.start("nearest", lesson_parameters("01_stfpm") | given)
     model = NearestPatch(Teacher(), sampling_ratio=0.3).fit(data.train)
     maps, validation_maps = predict(model, data.test), predict(model, data.validation)
-    report = metrics.evaluate(maps, data.masks, score(model, maps, data), data.labels)
-    return record.load_run(record.finish(run, model, data, maps=maps, validation_maps=validation_maps, report=report))
+    scores = model.image_scores(maps, image_level=data.image_level)
+    report = metrics.evaluate(maps, data.masks, scores, data.labels)
+    return record.load_run(record.finish(run, model, data, maps=maps, scores=scores, validation_maps=validation_maps,
+                                         report=report))
 
 
 def test_a_run_of_the_floor_stores_means_and_scores_new_images_so(tmp_path):
@@ -235,4 +228,4 @@ def test_a_short_training_tells_digits_apart():
     model = ReverseDistillation(Teacher())
     fit(model, data, recipes.rd4ad(model, budget="smoke"), log=lambda line: None)
     maps = predict(model, data.test)
-    assert metrics.auroc(score(model, maps, data), data.labels) > 0.6
+    assert metrics.auroc(model.image_scores(maps, image_level=True), data.labels) > 0.6

@@ -31,6 +31,10 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def loss_of(model, *arguments, **options) -> torch.Tensor:
+    return model.loss(*model.features(*arguments, **options))
+
+
 def millions(module) -> float:
     return sum(p.numel() for p in module.parameters()) / 1e6
 
@@ -133,14 +137,14 @@ def test_the_loss_is_the_distance_of_whole_vectors_or_of_positions(method, cosin
     for t, s in zip(*model.features(images), strict=True):
         norms = (t * t).sum(dim).sqrt() * (s * s).sum(dim).sqrt()
         expected += (1 - (t * s).sum(dim) / norms).mean()
-    torch.testing.assert_close(model.loss(images), expected)
+    torch.testing.assert_close(loss_of(model, images), expected)
 
 
 @BOTH
 def test_the_map_is_the_smoothed_sum_of_the_level_maps(method, images):
     model = make(method, sigma=3)
     with torch.no_grad():
-        levels = model.level_maps(images)
+        levels = model.level_maps(*model.features(images))
         total = sum(F.interpolate(m[:, None], size=(256, 256), mode="bilinear")[:, 0] for m in levels)
         expected = torch.stack([torch.from_numpy(gaussian_filter(m, 3)) for m in total.numpy()])
         torch.testing.assert_close(model(images), expected, atol=1e-5, rtol=0)
@@ -155,26 +159,28 @@ def test_levels_are_those_of_loss_and_map_only(method, images):
     t = some.features(images)[0]
     torch.testing.assert_close(t, [every.teacher(images)[k] for k in (0, 2)])
     one = make(method, levels=(2,))
-    assert [m.shape for m in one.level_maps(images)] == [(3, 8, 8)]
-    torch.testing.assert_close(one.loss(images), cosine_loss(*one.features(images), cosine=one.cosine))
+    assert [m.shape for m in one.level_maps(*one.features(images))] == [(3, 8, 8)]
+    torch.testing.assert_close(loss_of(one, images), cosine_loss(*one.features(images), cosine=one.cosine))
     if method is ReverseDistillation:
-        torch.testing.assert_close(some.loss(images) + one.loss(images), every.loss(images))
+        torch.testing.assert_close(loss_of(some, images) + loss_of(one, images), loss_of(every, images))
 
 
 @BOTH
 def test_known_teacher_features_change_nothing(method, images):
     model = make(method)
     t = model.teacher(images)
-    torch.testing.assert_close(model.loss(images, t), model.loss(images), atol=0, rtol=0)
-    torch.testing.assert_close(model.level_maps(images, t), model.level_maps(images), atol=0, rtol=0)
+    torch.testing.assert_close(loss_of(model, images, t), loss_of(model, images), atol=0, rtol=0)
+    known, computed = (model.level_maps(*model.features(images, given)) for given in (t, None))
+    torch.testing.assert_close(known, computed, atol=0, rtol=0)
     half = [x.bfloat16() for x in t]                        # as training caches them
-    torch.testing.assert_close(model.loss(images, half), model.loss(images), atol=2e-3, rtol=0)
+    torch.testing.assert_close(loss_of(model, images, half), loss_of(model, images), atol=2e-3, rtol=0)
 
 
 def test_scores_are_the_largest_value_or_the_mean(rd):
     maps = torch.zeros(2, 256, 256)
     maps[1, 3, 4] = 0.7
     assert rd.image_scores(maps).tolist() == pytest.approx([0, 0.7])
+    assert rd.image_scores(maps, image_level=True).tolist() == pytest.approx([0, 0.7 / 256**2])
 
 
 @pytest.mark.parametrize(("method", "options"), [
@@ -198,18 +204,18 @@ def test_training_hides_positions_and_validation_does_not(masked, images):
     masks = [draw_mask(x, 0.5, generator=generator) for x in s]
     assert [m.shape for m in masks] == [(3, 1, 16, 16), (3, 1, 8, 8), (3, 1, 4, 4)]     # per image and level
     hidden = [g.restore(g.align(x) * m) for g, x, m in zip(masked.generators, s, masks, strict=True)]
-    torch.testing.assert_close(masked.loss(images, generator=seeded(7)), cosine_loss(t, hidden))
+    torch.testing.assert_close(loss_of(masked, images, generator=seeded(7)), cosine_loss(t, hidden))
     plain = [g.restore(g.align(x)) for g, x in zip(masked.generators, s, strict=True)]
-    torch.testing.assert_close(masked.loss(images), cosine_loss(t, plain))
-    assert torch.equal(masked.loss(images), masked.loss(images))
-    assert not torch.equal(masked.loss(images, generator=seeded(7)), masked.loss(images, generator=seeded(8)))
+    torch.testing.assert_close(loss_of(masked, images), cosine_loss(t, plain))
+    assert torch.equal(loss_of(masked, images), loss_of(masked, images))
+    assert not torch.equal(loss_of(masked, images, generator=seeded(7)), loss_of(masked, images, generator=seeded(8)))
 
 
 def test_hiding_nothing_is_not_having_no_generator(images):
     nothing, none = make(MaskedRD, mask_ratio=0), make(MaskedRD, mask_generator=False)
-    assert torch.equal(nothing.loss(images, generator=seeded()), nothing.loss(images))
-    assert not torch.allclose(none.loss(images), nothing.loss(images))
-    assert torch.equal(none.loss(images, generator=seeded()), none.loss(images))
+    assert torch.equal(loss_of(nothing, images, generator=seeded()), loss_of(nothing, images))
+    assert not torch.allclose(loss_of(none, images), loss_of(nothing, images))
+    assert torch.equal(loss_of(none, images, generator=seeded()), loss_of(none, images))
 
 
 def test_rescaled_masks_keep_the_mean():
@@ -227,7 +233,7 @@ def test_test_masks_are_shared_by_all_images_and_averaged(images):
         masks = model.draw_masks([x[:1] for x in s], generator)
         restored = model.restore(s, [m.expand(3, -1, -1, -1) for m in masks])
         expected = [e + cosine_distance(a, b) / 3 for e, a, b in zip(expected, t, restored, strict=True)]
-    torch.testing.assert_close(model.level_maps(images), expected)
+    torch.testing.assert_close(model(images), model.fuse(expected))
     assert not torch.allclose(model(images), make(MaskedRD, seed=5)(images))
 
 
@@ -237,7 +243,7 @@ def test_test_masks_are_shared_by_all_images_and_averaged(images):
 @BOTH
 def test_gradients_reach_all_of_the_student_and_nothing_else(method, images):
     model = make(method).train()
-    model.loss(images, **({"generator": seeded()} if method is MaskedRD else {})).backward()
+    loss_of(model, images, **({"generator": seeded()} if method is MaskedRD else {})).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad)
     assert all(p.grad is None for p in model.teacher.parameters())
 
@@ -250,7 +256,7 @@ def test_training_lowers_the_loss_and_leaves_the_teacher_alone(method, images):
     optimizer, losses = torch.optim.Adam(trained, lr=1e-3), []
     options = {"generator": seeded()} if method is MaskedRD else {}
     for _ in range(12):
-        losses.append(model.loss(images, **options))
+        losses.append(loss_of(model, images, **options))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()
@@ -263,7 +269,7 @@ def test_a_step_in_bf16_has_float32_distances(method, images):
     model = make(method).train()
     options = {"generator": seeded()} if method is MaskedRD else {}
     with torch.autocast("cpu", torch.bfloat16):
-        loss = model.loss(images, [x.bfloat16() for x in model.teacher(images)], **options)
+        loss = loss_of(model, images, [x.bfloat16() for x in model.teacher(images)], **options)
     loss.backward()
     assert loss.dtype == torch.float32
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)

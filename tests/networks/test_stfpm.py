@@ -14,6 +14,10 @@ def make(backbone="efficientnet_lite0", *, teacher_seed=1, **options) -> STFPM:
     return STFPM(Teacher(backbone, weights="random", seed=teacher_seed), **options).eval()
 
 
+def loss_of(model, *arguments, **options) -> torch.Tensor:
+    return model.loss(*model.features(*arguments, **options))
+
+
 @pytest.fixture(scope="module")
 def model():
     return make()
@@ -55,17 +59,17 @@ def test_stride4_takes_the_product_at_a_quarter_of_the_image(model):
 
 def test_the_loss_is_the_weighted_sum_of_the_level_maps_means(images):
     model = make(weights=(1, 0.5, 2))
-    maps = model.level_maps(images)
+    maps = model.level_maps(*model.features(images))
     assert [m.shape for m in maps] == [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
-    torch.testing.assert_close(model.loss(images), maps[0].mean() + 0.5 * maps[1].mean() + 2 * maps[2].mean())
+    torch.testing.assert_close(loss_of(model, images), maps[0].mean() + 0.5 * maps[1].mean() + 2 * maps[2].mean())
 
 
 def test_known_teacher_features_change_nothing(model, images):
-    torch.testing.assert_close(model.loss(images, model.teacher(images)), model.loss(images), atol=0, rtol=0)
+    torch.testing.assert_close(loss_of(model, images, model.teacher(images)), loss_of(model, images), atol=0, rtol=0)
 
 
 def test_the_loss_does_not_depend_on_the_batch_size(model, images):
-    torch.testing.assert_close(model.loss(images), (model.loss(images[:1]) + model.loss(images[1:])) / 2)
+    torch.testing.assert_close(loss_of(model, images), (loss_of(model, images[:1]) + loss_of(model, images[1:])) / 2)
 
 
 def test_a_student_with_the_teachers_weights_agrees_with_it(images):
@@ -79,12 +83,12 @@ def test_levels_pick_out_of_the_teachers(model, images):
     one = make(levels=(2,))
     t, s = one.features(images)
     torch.testing.assert_close(t[0], model.teacher(images)[1])
-    torch.testing.assert_close(one.level_maps(images)[0], cosine_distance(t[0], s[0]))
+    torch.testing.assert_close(one.level_maps(*one.features(images))[0], cosine_distance(t[0], s[0]))
 
 
 def test_gradients_reach_all_of_the_student_and_nothing_else(images):
     model = make().train()
-    model.loss(images).backward()
+    loss_of(model, images).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.student.parameters())
     assert all(p.grad is None for p in model.teacher.parameters())
 
@@ -105,6 +109,7 @@ def test_scores_are_the_largest_values(model):
     maps = torch.zeros(2, 256, 256)
     maps[1, 3, 4] = 0.7
     assert model.image_scores(maps).tolist() == pytest.approx([0, 0.7])
+    assert model.image_scores(maps, image_level=True).tolist() == pytest.approx([0, 0.7 / 256**2])
 
 
 @pytest.mark.parametrize(("options", "message"), [

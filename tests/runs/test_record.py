@@ -133,8 +133,8 @@ def test_undefined_numbers_are_null(tmp_path):
 def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
     folder, data, maps = leave(tmp_path)
     run = record.start("stfpm", parameters(tmp_path))
-    record.finish(run, load_run(folder).model, data, maps=maps, validation_maps=maps[:2], report={},
-                  history=History(seconds=123.0))
+    record.finish(run, load_run(folder).model, data, maps=maps, scores=maps[:, 0, 0], validation_maps=maps[:2],
+                  report={}, history=History(seconds=123.0))
     assert load_run(run.folder).entry["seconds"]["train"] == 123.0
     assert load_run(run.folder).entry["n_anomalous"] is None
 
