@@ -404,7 +404,8 @@ def test_masked_rds_levels(build, label):
     found = build(GRIDS["masked_rd_7"], label)
     model, levels = found["model"], [int(digit) for digit in label.split(" ", 1)[1].split(", ")]
     assert model.teacher.levels == (1, 2, 3), "the bottleneck sees them all"
-    assert [m.shape[-1] for m in model.level_maps(*model.eval().features(random_images()))] == [64 >> (level + 1) for level in levels]
+    maps = model.level_maps(*model.eval().features(random_images()))
+    assert [m.shape[-1] for m in maps] == [64 >> (level + 1) for level in levels]
     maps_of(found)
 
 
