@@ -325,7 +325,7 @@ def test_a_long_training_says_before_how_long(monkeypatch):
 
 # One process that imports once and forks a child per life: each child trains until it is killed, at another moment.
 LIVES = """
-import os, signal, sys, torch
+import os, signal, sys, timm, torch, torch._dynamo      # the last and timm are slow: not once per life
 sys.path.insert(0, {tests!r})
 import test_training as t
 from adlib import recipes, training
