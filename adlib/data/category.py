@@ -7,16 +7,43 @@
 In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib.data.one_class`).
 """
 
+import os
+import re
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from adlib import ROOT, find_input
-from adlib.data.images import SUFFIXES, as_images, image_size_of, images_in, read_images, read_masks
+from adlib.data.images import (
+    SUFFIXES,
+    Fault,
+    Range,
+    as_images,
+    files_below,
+    find_range,
+    group_faults,
+    images_in,
+    matching_name,
+    open_upright,
+    read_images,
+    read_mask,
+    read_masks,
+    some,
+    upright_size,
+    visible,
+)
 from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
+
+NEARLY_GOOD = {"good", "goods", "ok", "okay", "normal", "nominal", "non_defective", "no_defect", "defect_free"}
+MASK_ENDING = re.compile(r"_(mask|gt|label)$", re.IGNORECASE)
+MASK_SIGN = re.compile("mask|truth|gt|label|annot|segm", re.IGNORECASE)
+DOCUMENTS = {".txt", ".md", ".csv", ".json", ".html", ".pdf"}       # beside train/ they are not missed
 
 
 @dataclass
@@ -31,7 +58,8 @@ class Category:
     labels: Tensor                  # (N,) bool: anomalous, by the folder's name
     defects: list[str]              # defect type of each test image, "good" where normal
     paths: list[Path]               # of each test image; of a one-class data set its name, no file
-    image_level: bool = False             # the whole image is the anomaly, no part of it: scores are means of maps
+    image_level: bool = False       # the whole image is the anomaly, no part of it: scores are means of maps
+    value_range: Range | None = None        # black and white of files with more than 8 bits
 
 
 def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:
@@ -60,23 +88,29 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
         return one_class_category(root, name, image_size=image_size)
     check_image_size(image_size)
     folder = find_category(root, name)
-    train, test, masks = list_files(folder)
-    problems = find_problems(folder, train, test, masks)
+    files = list_files(folder)
+    train, test = files.train, files.test
+    problems = group_faults(find_faults(files))
     if problems:
         more = f" (and {len(problems) - 1} more: describe({str(root)!r}) lists them)" if len(problems) > 1 else ""
-        raise ValueError(problems[0] + more)
+        raise (ValueError if train and test else FileNotFoundError)(problems[0] + more)
     kept, held = split_validation(len(train))
-    images = read_images(train + test, image_size)
+    value_range = find_range(train)
+    images = read_images(train + test, image_size, value_range)
+    masks, doubts = read_masks([files.masks.get(path) for path in test]) if files.masks else (None, [])
+    for text in group_faults(files.unused + doubts):
+        warnings.warn(f"{name}: {text}", stacklevel=2)
     defects = [path.parent.name for path in test]
     return Category(
         name=name,
         train=images[kept],
         validation=images[held],
         test=images[len(train) :],
-        masks=read_masks([masks.get(path) for path in test], defects, folder) if masks else None,
+        masks=masks,
         labels=torch.tensor([defect != "good" for defect in defects]),
         defects=defects,
         paths=test,
+        value_range=value_range,
     )
 
 
@@ -114,7 +148,7 @@ def list_categories(root: str | Path) -> list[str]:
     if not root.is_dir():
         raise FileNotFoundError(f"data_root {root.resolve()} does not exist; data/README.md says where data sets come "
                                 f"from, and `python -m adlib demo --data-only` makes data/demo")
-    return sorted(p.name for p in root.iterdir() if (p / "train").is_dir() or (p / "test").is_dir())
+    return [p.name for p in visible(root) if (p / "train").is_dir() or (p / "test").is_dir()]
 
 
 def find_category(root: str | Path, name: str) -> Path:
@@ -130,87 +164,146 @@ def find_category(root: str | Path, name: str) -> Path:
                             f"{', '.join(found) or 'none (expected <category>/train/good/*.png)'}")
 
 
-def list_files(folder: Path) -> tuple[list[Path], list[Path], dict[Path, Path]]:
-    """Training images, test images, and the mask of each test image that has one."""
-    train, test = images_in(folder / "train" / "good"), []
-    for defect in sorted(p for p in (folder / "test").glob("*") if p.is_dir()):
+class CategoryFiles(NamedTuple):
+    """What a category holds, by names alone."""
+
+    train: list[Path]
+    test: list[Path]
+    masks: dict[Path, Path]     # of test images: a file, or a folder of files
+    faults: list[Fault]         # what keeps it from being used
+    unused: list[Fault]         # what is there and is not loaded
+
+
+def list_files(folder: Path) -> CategoryFiles:
+    """Find the images of a category, and the mask of each test image that has one."""
+    train, test, masks, faults = images_in(folder / "train" / "good"), [], {}, []
+    truths = {matching_name(truth.name): truth for truth in visible(folder / "ground_truth")}
+    for part in visible(folder / "train") + visible(folder / "test"):
+        if part.name != "good" and matching_name(part.name).replace("-", "_") in NEARLY_GOOD:
+            faults.append(Fault(part, "has another name than MVTec's", "rename the folder of normal images to good"))
+    for defect in visible(folder / "test"):
         test += images_in(defect)
-    if not train:
-        raise FileNotFoundError(f"{folder / 'train' / 'good'} holds no images ({', '.join(sorted(SUFFIXES))}); "
-                                f"normal images to learn from belong there")
-    if not test:
-        raise FileNotFoundError(f"{folder / 'test'} holds no images; put normal ones into test/good and anomalous ones "
-                                f"into test/<defect>")
-    masks = {}
-    for path in test:
-        found = [m for m in mask_candidates(folder, path) if m.is_file()]
-        if found and path.parent.name != "good":
-            masks[path] = found[0]
-    return train, test, masks
-
-
-def mask_candidates(folder: Path, path: Path) -> list[Path]:
-    """Where the mask of a test image may lie: MVTec's name first, then the image's own."""
-    truth = folder / "ground_truth" / path.parent.name
-    suffixes = sorted(SUFFIXES, key=lambda suffix: (suffix != ".png", suffix))
-    return [truth / f"{path.stem}{end}{suffix}" for end in ("_mask", "") for suffix in suffixes]
-
-
-def find_problems(folder: Path, train: list[Path], test: list[Path], masks: dict[Path, Path]) -> list[str]:
-    """What keeps a category from being used, each with its mend; reads the files' headers only."""
-    problems = []
+        masks |= pair_masks(images_in(defect), truths.pop(matching_name(defect.name), defect / "none"), faults)
+    for truth in truths.values():
+        pair_masks([], truth, faults)
     if len(train) < 2:
-        problems.append(f"{folder / 'train' / 'good'} holds one image; training and validation need one each at least")
-    sizes, seen = {}, set(masks.values())
-    for path in [*train, *test, *seen]:
+        faults.append(Fault(folder / "train" / "good", "holds one image" if train else "holds no images",
+                            f"put two normal ones there at least, to learn from ({', '.join(sorted(SUFFIXES))})"))
+    if not test:
+        faults.append(Fault(folder / "test", "holds no images",
+                            "put normal ones into test/good and anomalous ones into test/<defect>"))
+    faults += [Fault(path, "has no mask, though other images have one",
+                     "add ground_truth/<defect>/<image's name>_mask.png, black if nothing can be marked")
+               for path in test if masks and path.parent.name != "good" and path not in masks]
+    return CategoryFiles(train, test, masks, faults, find_unused(folder, {*train, *test, *masks.values()}, faults))
+
+
+def pair_masks(images: list[Path], truth: Path, faults: list[Fault]) -> dict[Path, Path]:
+    """The mask of each image that has one in a folder: by name, but for a _mask at its end, capitals and encoding."""
+    if truth.name == "good":
+        return {}
+    masks, found = {}, {}
+    left = [p for p in visible(truth) if (images_in(p) if p.is_dir() else p.suffix.lower() in SUFFIXES)]
+    for mask in left:
+        name = mask.name if mask.is_dir() else mask.stem
+        for stem in {name, MASK_ENDING.sub("", name)}:
+            found.setdefault(matching_name(stem), {})[mask] = stem
+    for image in images:
+        stems = found.get(matching_name(image.stem), {})
+        candidates = [mask for mask, stem in stems.items() if stem == image.stem] or list(stems)
+        if len(candidates) > 1:
+            faults.append(Fault(candidates[1], f"and {candidates[0].name} are both masks of {image.name}",
+                                "keep one, or put them into a folder of the image's name, which unites them"))
+        if candidates:
+            masks[image] = candidates[0]
+        left = [mask for mask in left if mask not in candidates]
+    faults += [Fault(mask, f"belongs to no image in test/{truth.name}",
+                     "rename it to <image's name>_mask.png or remove it") for mask in left]
+    return masks
+
+
+def find_unused(folder: Path, used: set[Path], faults: list[Fault]) -> list[Fault]:
+    """What a category holds besides, for each folder and ending."""
+    known, kinds = used | {fault.path for fault in faults}, {}
+    for path in files_below(folder):
+        document = path.parent == folder and path.suffix.lower() in DOCUMENTS
+        if not document and not known & {path, path.parent} and path.parent != folder / "ground_truth" / "good":
+            kinds.setdefault(path.parent / f"*{path.suffix}", []).append(path.name)
+    return [Fault(kind, "is not used", f"{len(names)} files: {some(names)}") for kind, names in kinds.items()]
+
+
+def find_faults(files: CategoryFiles) -> list[Fault]:
+    """What keeps a category from being used; reads the files' headers only."""
+    sizes, faults = {}, list(files.faults)
+    masks = [(part, path) for path, mask in files.masks.items() for part in (images_in(mask) or [mask])]
+    for path in [*files.train, *files.test, *dict(masks)]:
+        if str(path) != str(path).encode(errors="ignore").decode():
+            faults.append(Fault(path, "has a name that is no UTF-8 text", "rename it"))
         try:
-            sizes[path] = image_size_of(path)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            problems.append(f"{path} cannot be read as an image ({error}); replace or remove it")
-    for path, mask in masks.items():
+            with open_upright(path) as file:
+                sizes[path] = upright_size(file)
+        except Fault as fault:
+            faults.append(fault)
+    for mask, path in masks:
         if path in sizes and mask in sizes and sizes[path] != sizes[mask]:
-            problems.append("{} is {}x{} but its image is {}x{}; export the mask at the image's size".format(
-                mask, *sizes[mask], *sizes[path]))
-    for path in test:
-        if masks and path.parent.name != "good" and path not in masks:
-            problems.append(f"{path} has no mask, though other images have one; add "
-                            f"{mask_candidates(folder, path)[0]}, black if nothing can be marked")
-    for mask in sorted((folder / "ground_truth").glob("*/*")):
-        if mask.suffix.lower() in SUFFIXES and mask.parent.name != "good" and mask not in seen:
-            problems.append(f"{mask} belongs to no image in {folder / 'test' / mask.parent.name}; rename it to "
-                            f"<image's stem>_mask{mask.suffix} or remove it")
-    return problems
+            faults.append(Fault(mask, "is {}x{} but its image is {}x{}".format(*sizes[mask], *sizes[path]),
+                                "export the mask at the image's size"))
+    return faults
 
 
 def describe(root: str | Path) -> list[str]:
-    """Print what an MVTec-layout data set holds and what is missing; return the problems, each with its mend."""
+    """Print what an MVTec-layout data set holds and what is missing; return the problems, each with its fix."""
     if root in CLASSES:
         print(f"{root}: a one-class data set without masks; any of its classes can be the category, the normal one: "
               f"{', '.join(CLASSES[root])}")
         return []
-    names, root, problems = list_categories(root), find_input(root), []
+    names, root = list_categories(root), find_input(root)
+    deeper = [path for path in visible(root) if path.is_dir() and not names and list_categories(path)]
+    if deeper:
+        print(f"{root.resolve()} holds no category, but a folder in it does: give that as data_root")
+        return [problem for path in deeper for problem in describe(path)]
+    faults, notes = [], []
     print(f"{root.resolve()}: {len(names)} categories")
     print(f"{'category':<20}{'train':>7}{'normal':>8}{'anomalous':>11}{'masks':>7}  size, defect types")
     for name in names:
-        try:
-            train, test, masks = list_files(root / name)
-        except FileNotFoundError as error:
-            problems.append(str(error))
-            continue
-        found = find_problems(root / name, train, test, masks)
-        problems += found
-        defects = [p.parent.name for p in test]
+        files = list_files(root / name)
+        found = find_faults(files)
+        unclear = look_into(files, found)
+        defects = [path.parent.name for path in files.test]
         types = ", ".join(f"{d} {defects.count(d)}" for d in dict.fromkeys(defects) if d != "good")
-        size = "?" if found else "{}x{}".format(*image_size_of(train[0]))
-        normal = defects.count("good")
-        print(f"{name:<20}{len(train):>7}{normal:>8}{len(test) - normal:>11}{len(masks):>7}  {size}, {types}")
-        if not masks:
+        normal, size = defects.count("good"), "?"
+        if not found:
+            with open_upright(files.train[0]) as file:
+                size = "{}x{}".format(*upright_size(file))
+        print(f"{name:<20}{len(files.train):>7}{normal:>8}{len(defects) - normal:>11}{len(files.masks):>7}  {size}, "
+              f"{types}")
+        signs = [fault for fault in files.unused + found if MASK_SIGN.search(str(fault.path.relative_to(root / name)))]
+        if not files.masks and not signs:
             print(f"{'':<20}no ground_truth: image metrics only")
-    for problem in problems:
-        print(f"problem: {problem}")
+        faults, notes = faults + found, notes + group_faults(files.unused + unclear)
+    problems = group_faults(faults)
     if not names:
-        print("expected <category>/train/good/*.png, test/good/*.png, test/<defect>/*.png, ground_truth/<defect>/")
+        where = "is itself a category: give its parent" if (root / "train").is_dir() else "holds no category"
+        problems.append(f"{root.resolve()} {where}; expected <category>/train/good/*.png, test/good/*.png, "
+                        f"test/<defect>/*.png, ground_truth/<defect>/<image's name>_mask.png")
+    print(*[f"problem: {text}" for text in problems], *[f"note: {text}" for text in notes], sep="\n")
     return problems
+
+
+def look_into(files: CategoryFiles, faults: list[Fault]) -> list[Fault]:
+    """What is unclear in a category, and how it is read; decodes the masks and some images, and adds to the faults."""
+    unclear, broken = [], {fault.path for fault in faults}
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(partial(read_mask, doubts=unclear), [m for m in files.masks.values() if m not in broken]))
+        values = find_range([path for path in files.train if path not in broken])
+    except Fault as fault:
+        faults.append(fault)
+        return unclear
+    if values:
+        unclear.append(Fault(files.train[0].parent, "holds more than 8 bits",
+                             "values of {:g} to {:g} are read as black to white".format(*values)))
+    return sorted(unclear, key=str)
 
 
 def one_class_category(name: str, category: str, *, image_size: int = 64,
@@ -250,57 +343,3 @@ def one_class_category(name: str, category: str, *, image_size: int = 64,
         paths=[ROOT / "data" / name / "test" / f"{number:04}" for number in drawn.numbers],
         image_level=True,
     )
-
-
-FEWEST_PHOTOGRAPHS = 8
-
-
-def folder_category(good: str | Path, new: str | Path | None = None, *, image_size: int = 128) -> Category:
-    """A category from one folder of good photographs, of any sizes, and one of new ones.
-
-    The same share as ever is held back for validation. Without `new`, the held-back ones stand in as test images.
-    Nothing is known of the new ones: all labels are False, and there are no masks.
-
-    Raises
-    ------
-    FileNotFoundError
-        No such folder, or no photographs in it; says what is there instead.
-    ValueError
-        Fewer than 8 good ones, or a file that cannot be read.
-    """
-    good, train = find_input(good), photographs(good)
-    if len(train) < FEWEST_PHOTOGRAPHS:
-        raise ValueError(f"{good.resolve()} holds {len(train)} photographs, at least {FEWEST_PHOTOGRAPHS} are needed: a fifth of "
-                         f"them, at least two, is held back to set the threshold, and from fewer than six others there "
-                         f"is too little to learn what is normal; take more of good parts")
-    kept, held = split_validation(len(train))
-    test = photographs(new) if new else [train[i] for i in held]
-    images = read_images(train, image_size)
-    return Category(
-        name=good.resolve().name,
-        train=images[kept],
-        validation=images[held],
-        test=read_images(test, image_size),
-        masks=None,
-        labels=torch.zeros(len(test), dtype=torch.bool),
-        defects=["new" if new else "good"] * len(test),
-        paths=test,
-    )
-
-
-def photographs(folder: str | Path) -> list[Path]:
-    """The images in a folder; prints which other files are left out."""
-    folder = find_input(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder.resolve()} is not a folder; give one that holds photographs")
-    found, kinds = images_in(folder), ", ".join(sorted(SUFFIXES))
-    others = sorted(p.name for p in folder.iterdir() if p.is_file() and p not in found and not p.name.startswith("."))
-    left_out = f"{len(others)} files of other kinds ({', '.join(others[:3])}{', …' if len(others) > 3 else ''})"
-    if not found:
-        inner = [p.name for p in sorted(folder.iterdir()) if p.is_dir() and images_in(p)]
-        mend = (f"its sub-folders {', '.join(inner)} do: give one of them" if inner else
-                f"it has {left_out}: export photographs (.heic, .webp, raw) as JPEG" if others else "it is empty")
-        raise FileNotFoundError(f"{folder.resolve()} holds no photographs that can be read ({kinds}); {mend}")
-    if others:
-        print(f"{folder}: left out {left_out}; these are read: {kinds}")
-    return found

@@ -1,99 +1,299 @@
-"""The one way to open an image or a mask."""
+"""The one way to list and to open images and masks: upright, whatever their format, bit depth or transparency."""
 
 import os
-import warnings
+import sys
+import unicodedata
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from adlib import find_input
 from adlib.settings import MAP_SIZE
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"}
+CLUTTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"}     # besides all hidden files and folders
+MOST_PIXELS = 100_000_000
+Image.MAX_IMAGE_PIXELS = None       # `open_upright` has a limit that names the way out
+Range = tuple[float, float]         # the values that are shown black and white
+DEPTHS = (1, 255, 1023, 4095, 16383, 65535)     # the largest values of shares, and of 8, 10, 12, 14 and 16 bits
+UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+           5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+           8: Image.Transpose.ROTATE_90}        # by EXIF's orientation; from 5 on, width and height change places
+
+
+class Fault(ValueError):
+    """Something about a file, and its fix or how it is read."""
+
+    def __init__(self, path: Path, what: str, fix: str):
+        super().__init__(f"{printable(path)} {what}; {fix}")
+        self.path, self.what, self.fix = path, what, fix
+
+
+def group_faults(faults: list[Fault]) -> list[str]:
+    """A sentence for all faults that have one fix."""
+    kinds, sentences = {}, []
+    for fault in faults:
+        kinds.setdefault(fault.fix, []).append(fault)
+    for first, *others in kinds.values():
+        names = some([f"{fault.path.parent.name}/{fault.path.name}" for fault in others])
+        more = f" (and {len(others)} more: {names})" if others else ""
+        sentences.append(f"{printable(first.path)} {first.what}{more}; {first.fix}")
+    return sentences
+
+
+def some(names: list[str]) -> str:
+    return ", ".join(printable(name) for name in names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def printable(path: str | Path) -> str:
+    """A path with escapes for what no terminal shows: line breaks, and bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+
+
+def visible(folder: Path) -> list[Path]:
+    """What stands in a folder, sorted, without hidden files and the clutter that systems and archivers leave."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in found if not p.name.startswith(".") and p.name.casefold() not in CLUTTER]
 
 
 def images_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    return [p for p in visible(folder) if p.suffix.lower() in SUFFIXES and not p.is_dir()]
 
 
-def image_size_of(path: Path) -> tuple[int, int]:
-    """Width and height as shown, from the header: a camera's orientation tag is obeyed."""
-    with Image.open(path) as image:
-        width, height = image.size
-        turned = image.getexif().get(0x0112, 1) >= 5
-    return (height, width) if turned else (width, height)
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in all folders below; links to folders are not followed."""
+    for path in visible(folder):
+        if not path.is_dir():
+            yield path
+        elif not path.is_symlink():
+            yield from files_below(path)
 
 
-def read_images(paths: list[Path], size: int) -> Tensor:
+def matching_name(name: str) -> str:
+    """A name as it is compared: in small letters, each letter encoded in one way."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+# Opening
+
+
+@contextmanager
+def open_upright(path: Path, *, at_least: int | None = None) -> Iterator[Image.Image]:
+    """Open an image or a mask and read its header; `upright` decodes it, `upright_size` does not.
+
+    A JPEG of more than `MOST_PIXELS` is decoded at down to an eighth of its size, but `at_least` px a side.
+
+    Raises
+    ------
+    Fault
+        The file cannot be decoded, now or while it is open, or has too many pixels.
+    """
+    try:
+        with Image.open(path) as file:
+            if file.width * file.height > MOST_PIXELS:
+                if file.format not in {"JPEG", "MPO"} or "progressive" in file.info:    # always decoded whole
+                    raise Fault(path, f"has {file.width} x {file.height} px, more than {MOST_PIXELS // 10**6} million",
+                                "cut it into tiles, or shrink it and its mask")
+                if at_least:
+                    file.draft(None, (at_least, at_least))
+            yield file
+    except (OSError, SyntaxError, EOFError, ValueError) as error:
+        if isinstance(error, Fault):
+            raise
+        raise Fault(path, f"cannot be decoded ({error})", "replace or remove it") from error
+
+
+def orientation(file: Image.Image) -> int:
+    """How a file is to be turned, 1 to 8; 1, not at all, where its metadata cannot be read."""
+    if file.format == "TIFF":
+        return 1            # Pillow turns these itself
+    try:
+        found = Image.Image.getexif(file).get(0x0112)       # a PNG's own method decodes all of it
+    except Exception:       # whatever a parser makes of broken metadata, the picture is still there
+        return 1
+    return found if found in UPRIGHT else 1
+
+
+def upright(file: Image.Image) -> Image.Image:
+    turn = orientation(file)
+    return file if turn == 1 else file.transpose(UPRIGHT[turn])
+
+
+def upright_size(file: Image.Image) -> tuple[int, int]:
+    return file.size if orientation(file) < 5 else file.size[::-1]
+
+
+# Images
+
+
+def read_images(paths: list[Path], size: int, value_range: Range | None = None) -> Tensor:
     """(N, 3, size, size) uint8, decoded on all cores: Pillow releases the interpreter while it decodes and resizes."""
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
 
     def fill(i: int) -> None:
-        images[i] = torch.from_numpy(read_image(paths[i], size)).permute(2, 0, 1)     # (S, S, 3) -> (3, S, S)
+        pixels = read_image(paths[i], size, value_range)
+        images[i] = torch.from_numpy(pixels).permute(2, 0, 1)     # (S, S, 3) -> (3, S, S)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(len(paths))))
     return images
 
 
-def read_image(path: Path, size: int) -> np.ndarray:
-    """(size, size, 3) uint8 of any RGB, grey, alpha, palette or 16-bit image.
-
-    Alpha is dropped; 16 bits map to 8 by the full range, 65535 to 255.
-    """
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):
-                image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
-            if image.mode == "F":
-                raise ValueError("it holds floating-point values; export it with 8 or 16 bits")
-            return np.array(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be decoded ({error}); replace or remove it") from error
+def read_image(path: Path, size: int, value_range: Range | None = None) -> np.ndarray:
+    """(size, size, 3) uint8 of any image file, resized straight to the square."""
+    picture = read_picture(path, value_range, at_least=size)
+    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def read_masks(paths: list[Path | None], defects: list[str], folder: Path) -> Tensor:
-    """(N, 256, 256) bool; black where a path is None. Says once how many anomalous images end up without a region."""
+def read_picture(path: Path, value_range: Range | None = None, *, at_least: int = MAP_SIZE) -> Image.Image:
+    """Any image file as an upright RGB image without alpha; of more than 8 bits it is scaled, by default by itself."""
+    with open_upright(path, at_least=at_least) as file:
+        values = deep_values(file)
+        if values is None:
+            return upright(file).convert("RGB")
+        low, high = value_range or fit_range([ends_of(values)])
+        shares = (np.nan_to_num(values.astype(np.float32), nan=low) - low) / (high - low)
+        return Image.fromarray((255 * shares).clip(0, 255).round().astype(np.uint8)).convert("RGB")
+
+
+def deep_values(file: Image.Image) -> np.ndarray | None:
+    """(H, W) or (H, W, 3), upright, of a file with more than 8 bits; None of others."""
+    if file.mode.startswith(("I", "F")):
+        return np.asarray(upright(file))
+    arguments = file.tile[0].args if file.tile else None
+    raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if raw not in {f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in "BLN"}:
+        return None
+    # Of 16-bit colour Pillow decodes the upper bytes; told of the other byte order it decodes the lower ones.
+    other = raw[:-1] + ("L" if raw[-1] == "B" or (raw[-1] == "N" and sys.byteorder == "big") else "B")
+    with Image.open(file.filename) as again:
+        again.seek(file.tell())
+        again.tile = [tile._replace(args=other if raw == arguments else (other, *arguments[1:])) for tile in again.tile]
+        lower = np.asarray(upright(again))[..., :3]
+    return np.asarray(upright(file))[..., :3].astype(np.uint16) * 256 + lower
+
+
+def find_range(paths: list[Path]) -> Range | None:
+    """Black and white of the files of more than 8 bits among (up to 32 of) a category's images; None without any."""
+    def ask(path: Path) -> Range | None:
+        with open_upright(path) as file:
+            values = deep_values(file)
+            return None if values is None else ends_of(values)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        blank = torch.zeros(MAP_SIZE, MAP_SIZE, dtype=torch.bool)
-        masks = torch.stack(list(pool.map(lambda p: blank if p is None else shrink_mask(read_mask(p)), paths)))
-    empty = [p for p, mask, defect in zip(paths, masks, defects, strict=True) if defect != "good" and not mask.any()]
-    if empty:
-        names = ", ".join(f"{p.parent.name}/{p.name}" for p in empty[:4]) + (", …" if len(empty) > 4 else "")
-        warnings.warn(f"{folder.name}: {len(empty)} anomalous images have an empty mask at {MAP_SIZE} px ({names}); "
-                      f"they count as anomalous and belong to no region", stacklevel=3)
-    return masks
+        ends = [found for found in pool.map(ask, paths[:: len(paths) // 32 + 1]) if found]
+    return fit_range(ends) if ends else None
 
 
-def read_mask(path: Path) -> Tensor:
-    """(H, W) bool at the file's size: 0/255, 0/1 and class-index masks; a JPEG's faint fringes are background."""
-    try:
-        with Image.open(path) as image:
-            mask = np.asarray(image if image.mode in {"1", "P"} or image.mode.startswith("I") else image.convert("L"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be decoded ({error}); replace or remove it") from error
-    return torch.from_numpy(mask > (127 if mask.max() > 127 else 0))
+def ends_of(values: np.ndarray) -> Range:
+    """Smallest and largest value, but for a thousandth of the pixels at either end: some are dead or hot."""
+    values = np.sort(values[np.isfinite(values)]) if np.isfinite(values).any() else np.zeros(1)
+    return float(values[len(values) // 1000]), float(values[-1 - len(values) // 1000])
+
+
+def fit_range(ends: list[Range]) -> Range:
+    """Black and white of images with these ends: 0 and a bit depth's largest value, or the ends if none is near.
+
+    The highest and the lowest eighth of the images are left out, so that none decides alone.
+    """
+    lows, highs = (sorted(values) for values in zip(*ends, strict=True))
+    low, high = lows[len(ends) // 8], highs[-1 - len(ends) // 8]
+    if low >= 0 and (high <= 1 or 64 <= high <= DEPTHS[-1]):
+        return 0.0, float(next(depth for depth in DEPTHS if high <= depth))
+    return low, max(high, low + 1e-6)
+
+
+# Masks
+
+
+def read_masks(paths: list[Path | None]) -> tuple[Tensor, list[Fault]]:
+    """(N, 256, 256) bool, black where a path is None; and what is ambiguous in them."""
+    doubts = []
+
+    def fetch(path: Path | None) -> Tensor:
+        mask = shrink_mask(read_mask(path, doubts)) if path else torch.zeros(MAP_SIZE, MAP_SIZE, dtype=torch.bool)
+        if path and not mask.any():
+            doubts.append(Fault(path, f"is empty at {MAP_SIZE} px", "its image is anomalous, but without a region"))
+        return mask
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return torch.stack(list(pool.map(fetch, paths))), sorted(doubts, key=str)
+
+
+def read_mask(path: Path, doubts: list[Fault] | None = None) -> Tensor:
+    """(H, W) bool, at the file's size, upright: what is neither black nor transparent is anomalous.
+
+    The pages of a file are united, and so are the files of a folder. What is ambiguous is added to `doubts`.
+    """
+    union, found = None, set()
+    for part in images_in(path) if path.is_dir() else [path]:
+        with open_upright(part) as file:
+            for page in range(getattr(file, "n_frames", 1)):
+                file.seek(page)
+                mask, unclear = read_page(file)
+                found |= unclear
+                if union is None or mask.shape == union.shape:      # another page's may be a thumbnail's
+                    union = mask if union is None else union | mask
+    if union.mean() > 0.5:
+        found.add(("covers more than half of its image", "it is read as it stands, not as inverted"))
+    if doubts is not None:
+        doubts += [Fault(path, what, reading) for what, reading in found]
+    return torch.from_numpy(union)
+
+
+def read_page(file: Image.Image) -> tuple[np.ndarray, set[tuple[str, str]]]:
+    """(H, W) bool of one page of a mask; and what is unclear in it, with how it is read."""
+    transparent = file.has_transparency_data
+    levels, image = None if transparent else deep_values(file), upright(file)
+    if levels is None:
+        levels = np.asarray(image.convert("L" if image.mode in {"1", "L"} else "RGB"))
+    brightness = levels if levels.ndim == 2 else levels.max(axis=2)
+    drawn = brightness > 0
+    if transparent:
+        opaque = np.asarray(image.convert("RGBA").getchannel("A")) > 127
+        drawn &= opaque
+        if not drawn.any() and 0 < opaque.mean() < 1:
+            return opaque, {("is drawn in black on transparency", "what is opaque is read as anomalous")}
+    if not drawn.any():
+        return drawn, set()
+    unclear = (levels[drawn] != levels[drawn][0]).any()
+    if levels.dtype == np.uint8 and brightness[drawn].max() > 127:
+        # Nearly black is black beside what is bright: compression leaves fringes, also in a PNG made from a JPEG.
+        share = 4 if file.format in {"JPEG", "MPO", "WEBP", "AVIF"} else 16
+        drawn &= brightness > brightness[drawn].max() // share
+    return drawn, {("holds several levels or colours besides black", "all are read as anomalous")} if unclear else set()
 
 
 def shrink_mask(mask: Tensor, size: int = MAP_SIZE) -> Tensor:
     """(H, W) bool mask at (size, size) by DeSTSeg's rule: bilinear with antialias, then 0.5 and more is anomalous."""
-    shares = F.interpolate(mask[None, None].double(), size=(size, size), mode="bilinear", antialias=True)[0, 0]
-    return shares >= 0.5 - 1e-9     # a tie counts as anomalous, whatever the last bit says
+    def resize(shares: Tensor, height: int, width: int) -> Tensor:
+        return F.interpolate(shares[None, None].double(), size=(height, width), mode="bilinear", antialias=True)[0, 0]
+
+    strips = mask.split(max(1, 2**20 // mask.shape[1]))     # 8 MB each; as one it would be 8 times the mask
+    narrow = torch.cat([resize(strip, len(strip), size) for strip in strips])
+    return resize(narrow, size, size) >= 0.5 - 1e-9         # a tie counts as anomalous, whatever the last bit says
 
 
-def as_images(images, size: int) -> Tensor:
+# Images as a caller gives them
+
+
+def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
     """(N, 3, size, size) uint8, prepared as `load_category` prepares files.
 
     Parameters
     ----------
     images : list of paths; list of (H, W) or (H, W, 3) uint8 arrays, of any sizes; (N, H, W) or (N, H, W, 3) uint8
         array; or (N, 3, H, W) uint8 tensor
+    size : int
+    value_range : (float, float), optional
+        What is black and white in files of more than 8 bits, of `find_range`.
 
     Raises
     ------
@@ -108,13 +308,13 @@ def as_images(images, size: int) -> Tensor:
         raise ValueError(f"an array of shape {images.shape} may be one image or many; give [image] for one")
     if not len(images):
         raise ValueError("there are no images to score; give at least one")
-    return torch.stack([as_image(image, size, i) for i, image in enumerate(images)])
+    return torch.stack([as_image(image, size, i, value_range) for i, image in enumerate(images)])
 
 
-def as_image(image: str | Path | np.ndarray, size: int, number: int) -> Tensor:
+def as_image(image: str | Path | np.ndarray, size: int, number: int, value_range: Range | None) -> Tensor:
     """(3, size, size) uint8 of one file or array."""
     if isinstance(image, str | Path):
-        pixels = read_image(find_input(image), size)
+        pixels = read_image(find_input(image), size, value_range)
     else:
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,)):
