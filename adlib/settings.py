@@ -64,7 +64,7 @@ def find_output(path: str | Path) -> Path:
 def portable(path: str | Path) -> str:
     """A path as `find_input` finds it again from any working directory."""
     path = Path(os.path.abspath(path))
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    return (path.relative_to(ROOT) if path.is_relative_to(ROOT) else path).as_posix()
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> Path:

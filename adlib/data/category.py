@@ -66,7 +66,7 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     """Check a category of an MVTec-layout data set, then decode it.
 
     Images are resized straight to the square, aspect not kept, bilinear with antialiasing; masks by DeSTSeg's rule.
-    An anomalous image whose mask is empty, or vanishes at 256 px, keeps its label and belongs to no region.
+    Warns of files that are not used and of masks that are empty or ambiguous.
 
     Parameters
     ----------
@@ -177,21 +177,22 @@ class CategoryFiles(NamedTuple):
 def list_files(folder: Path) -> CategoryFiles:
     """Find the images of a category, and the mask of each test image that has one."""
     train, test, masks, faults = images_in(folder / "train" / "good"), [], {}, []
-    truths = {matching_name(truth.name): truth for truth in visible(folder / "ground_truth")}
-    for part in visible(folder / "train") + visible(folder / "test"):
-        if part.name != "good" and matching_name(part.name).replace("-", "_") in NEARLY_GOOD:
-            faults.append(Fault(part, "has another name than MVTec's", "rename the folder of normal images to good"))
     for defect in visible(folder / "test"):
         test += images_in(defect)
-        masks |= pair_masks(images_in(defect), truths.pop(matching_name(defect.name), defect / "none"), faults)
-    for truth in truths.values():
-        pair_masks([], truth, faults)
     if len(train) < 2:
         faults.append(Fault(folder / "train" / "good", "holds one image" if train else "holds no images",
                             f"put two normal ones there at least, to learn from ({', '.join(sorted(SUFFIXES))})"))
     if not test:
         faults.append(Fault(folder / "test", "holds no images",
                             "put normal ones into test/good and anomalous ones into test/<defect>"))
+    for part in visible(folder / "train") + visible(folder / "test"):
+        if part.name != "good" and matching_name(part.name).replace("-", "_") in NEARLY_GOOD:
+            faults.append(Fault(part, "has another name than MVTec's", "rename the folder of normal images to good"))
+    truths = {matching_name(truth.name): truth for truth in visible(folder / "ground_truth")}
+    for defect in visible(folder / "test"):
+        masks |= pair_masks(images_in(defect), truths.pop(matching_name(defect.name), defect / "none"), faults)
+    for truth in truths.values():
+        pair_masks([], truth, faults)
     faults += [Fault(path, "has no mask, though other images have one",
                      "add ground_truth/<defect>/<image's name>_mask.png, black if nothing can be marked")
                for path in test if masks and path.parent.name != "good" and path not in masks]
@@ -224,10 +225,10 @@ def pair_masks(images: list[Path], truth: Path, faults: list[Fault]) -> dict[Pat
 
 def find_unused(folder: Path, used: set[Path], faults: list[Fault]) -> list[Fault]:
     """What a category holds besides, for each folder and ending."""
-    known, kinds = used | {fault.path for fault in faults}, {}
+    known, kinds = used | {fault.path for fault in faults} | {folder / "ground_truth" / "good"}, {}
     for path in files_below(folder):
         document = path.parent == folder and path.suffix.lower() in DOCUMENTS
-        if not document and not known & {path, path.parent} and path.parent != folder / "ground_truth" / "good":
+        if not document and not known & {path, path.parent}:
             kinds.setdefault(path.parent / f"*{path.suffix}", []).append(path.name)
     return [Fault(kind, "is not used", f"{len(names)} files: {some(names)}") for kind, names in kinds.items()]
 
@@ -307,26 +308,10 @@ def look_into(files: CategoryFiles, faults: list[Fault]) -> list[Fault]:
 
 
 def one_class_category(name: str, category: str, *, image_size: int = 64,
-              limit: tuple[int, int, int] | None = SUBSET_SIZES) -> Category:
+                       limit: tuple[int, int, int] | None = SUBSET_SIZES) -> Category:
     """A class of a one-class data set as a category: it is normal, every other class is anomalous, there are no masks.
 
-    Small images are enlarged, and grey ones become colour, as `as_images` does it.
-
-    Parameters
-    ----------
-    name : {"digits", "cifar10"}
-    category : str
-        The normal class: "0" to "9", or "airplane", "cat", ...
-    image_size : int
-        S, a multiple of 32.
-    limit : (int, int, int), optional
-        At most so many training, normal test and anomalous test images; None for the full protocol, which for a class
-        of CIFAR-10 is 5,000, 1,000 and 9,000.
-
-    Raises
-    ------
-    ValueError, OSError
-        See `one_class.draw`.
+    Small images are enlarged, and grey ones become colour; for the parameters and errors see `one_class.draw`.
     """
     check_image_size(image_size)
     drawn = draw(name, category, limit=limit)

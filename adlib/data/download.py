@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlparse
 
 from adlib import find_output
+from adlib.data.images import visible
 
 
 def fetch(url: str, *, sha256: str | None = None, name: str | None = None, folder: str | Path = "data") -> Path:
@@ -91,5 +92,5 @@ def unpack(archive: Path, target: Path) -> None:
                     file.extractall(inside, filter="data")
         except (tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
             raise ValueError(f"{archive} was not unpacked ({error}); remove it and use a source you trust") from error
-        top = list(inside.iterdir())
+        top = visible(inside)
         shutil.move(str(top[0] if len(top) == 1 and top[0].is_dir() else inside), str(target))

@@ -20,7 +20,7 @@ from adlib.settings import MAP_SIZE
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"}
 CLUTTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"}     # besides all hidden files and folders
 MOST_PIXELS = 100_000_000
-Image.MAX_IMAGE_PIXELS = None       # `open_upright` has a limit that names the way out
+Image.MAX_IMAGE_PIXELS = None       # `open_upright` has the limit
 Range = tuple[float, float]         # the values that are shown black and white
 DEPTHS = (1, 255, 1023, 4095, 16383, 65535)     # the largest values of shares, and of 8, 10, 12, 14 and 16 bits
 UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -81,28 +81,20 @@ def matching_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-# Opening
-
-
 @contextmanager
-def open_upright(path: Path, *, at_least: int | None = None) -> Iterator[Image.Image]:
+def open_upright(path: Path) -> Iterator[Image.Image]:
     """Open an image or a mask and read its header; `upright` decodes it, `upright_size` does not.
-
-    A JPEG of more than `MOST_PIXELS` is decoded at down to an eighth of its size, but `at_least` px a side.
 
     Raises
     ------
     Fault
-        The file cannot be decoded, now or while it is open, or has too many pixels.
+        The file has too many pixels, or cannot be decoded, now or while it is open.
     """
     try:
         with Image.open(path) as file:
             if file.width * file.height > MOST_PIXELS:
-                if file.format not in {"JPEG", "MPO"} or "progressive" in file.info:    # always decoded whole
-                    raise Fault(path, f"has {file.width} x {file.height} px, more than {MOST_PIXELS // 10**6} million",
-                                "cut it into tiles, or shrink it and its mask")
-                if at_least:
-                    file.draft(None, (at_least, at_least))
+                raise Fault(path, f"has {file.width} x {file.height} px, more than {MOST_PIXELS // 10**6} million",
+                            "cut it into tiles, or shrink it and its mask")
             yield file
     except (OSError, SyntaxError, EOFError, ValueError) as error:
         if isinstance(error, Fault):
@@ -111,13 +103,11 @@ def open_upright(path: Path, *, at_least: int | None = None) -> Iterator[Image.I
 
 
 def orientation(file: Image.Image) -> int:
-    """How a file is to be turned, 1 to 8; 1, not at all, where its metadata cannot be read."""
-    if file.format == "TIFF":
-        return 1            # Pillow turns these itself
+    """How a file is to be turned, 1 to 8; 1, not at all, where its metadata cannot be read, or Pillow turns it."""
     try:
-        found = Image.Image.getexif(file).get(0x0112)       # a PNG's own method decodes all of it
+        found = 1 if file.format == "TIFF" else Image.Image.getexif(file).get(0x0112)   # PngImageFile's would decode
     except Exception:       # whatever a parser makes of broken metadata, the picture is still there
-        return 1
+        found = 1
     return found if found in UPRIGHT else 1
 
 
@@ -128,9 +118,6 @@ def upright(file: Image.Image) -> Image.Image:
 
 def upright_size(file: Image.Image) -> tuple[int, int]:
     return file.size if orientation(file) < 5 else file.size[::-1]
-
-
-# Images
 
 
 def read_images(paths: list[Path], size: int, value_range: Range | None = None) -> Tensor:
@@ -148,13 +135,12 @@ def read_images(paths: list[Path], size: int, value_range: Range | None = None) 
 
 def read_image(path: Path, size: int, value_range: Range | None = None) -> np.ndarray:
     """(size, size, 3) uint8 of any image file, resized straight to the square."""
-    picture = read_picture(path, value_range, at_least=size)
-    return np.array(picture.resize((size, size), Image.Resampling.BILINEAR))
+    return np.array(read_picture(path, value_range).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def read_picture(path: Path, value_range: Range | None = None, *, at_least: int = MAP_SIZE) -> Image.Image:
+def read_picture(path: Path, value_range: Range | None = None) -> Image.Image:
     """Any image file as an upright RGB image without alpha; of more than 8 bits it is scaled, by default by itself."""
-    with open_upright(path, at_least=at_least) as file:
+    with open_upright(path) as file:
         values = deep_values(file)
         if values is None:
             return upright(file).convert("RGB")
@@ -208,9 +194,6 @@ def fit_range(ends: list[Range]) -> Range:
     if low >= 0 and (high <= 1 or 64 <= high <= DEPTHS[-1]):
         return 0.0, float(next(depth for depth in DEPTHS if high <= depth))
     return low, max(high, low + 1e-6)
-
-
-# Masks
 
 
 def read_masks(paths: list[Path | None]) -> tuple[Tensor, list[Fault]]:
@@ -281,9 +264,6 @@ def shrink_mask(mask: Tensor, size: int = MAP_SIZE) -> Tensor:
     return resize(narrow, size, size) >= 0.5 - 1e-9         # a tie counts as anomalous, whatever the last bit says
 
 
-# Images as a caller gives them
-
-
 def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
     """(N, 3, size, size) uint8, prepared as `load_category` prepares files.
 
@@ -291,9 +271,8 @@ def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
     ----------
     images : list of paths; list of (H, W) or (H, W, 3) uint8 arrays, of any sizes; (N, H, W) or (N, H, W, 3) uint8
         array; or (N, 3, H, W) uint8 tensor
-    size : int
     value_range : (float, float), optional
-        What is black and white in files of more than 8 bits, of `find_range`.
+        Black and white of files with more than 8 bits: the category's.
 
     Raises
     ------

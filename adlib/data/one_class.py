@@ -36,19 +36,17 @@ class Drawn(NamedTuple):
 
 
 def draw(name: str, category: str, *, limit: tuple[int, int, int] | None = SUBSET_SIZES) -> Drawn:
-    """Take one class for normal: its training images, and test images of all classes.
-
-    Which images a limit leaves is drawn with a fixed seed, the same for every method; a larger limit keeps those of a
-    smaller one. Prints what is left out.
+    """Take one class for normal: its training images, and test images of all classes; prints what is left out.
 
     Parameters
     ----------
     name : {"digits", "cifar10"}
     category : str
-        The normal class.
+        The normal class: "0" to "9", or "airplane", "cat", ...
     limit : (int, int, int), optional
-        At most so many training, normal test and anomalous test images, these in equal shares of the other classes.
-        None takes all.
+        At most so many training, normal test and anomalous test images, these in equal shares of the other classes,
+        drawn with a fixed seed; a larger limit keeps those of a smaller one. None takes all, 5,000, 1,000 and 9,000
+        for a class of CIFAR-10.
 
     Raises
     ------
@@ -66,10 +64,12 @@ def draw(name: str, category: str, *, limit: tuple[int, int, int] | None = SUBSE
     normal, most = CLASSES[name].index(category), limit or (None, None, None)
     learnt = choose(train.classes, normal, most[0])
     good, bad = choose(test.classes, normal, most[1]), choose_others(test.classes, normal, most[2])
-    tell_left_out(f"{name} {category}", [
-        ("training images of the class", len(learnt), (train.classes == normal).sum()),
-        ("normal test images", len(good), (test.classes == normal).sum()),
-        ("anomalous test images", len(bad), (test.classes != normal).sum())])
+    kept = (len(learnt), len(good), len(bad))
+    there = ((train.classes == normal).sum(), (test.classes == normal).sum(), (test.classes != normal).sum())
+    if kept != there:
+        what = ("training images of the class", "normal test images", "anomalous test images")
+        told = ", ".join(f"{few:,} of {every:,} {kind}" for few, every, kind in zip(kept, there, what, strict=True))
+        print(f"{name} {category}: {told}; drawn with a fixed seed, the others are left out", flush=True)
     judged = np.concatenate([good, bad])
     defects = ["good"] * len(good) + [CLASSES[name][k] for k in test.classes[bad]]
     return Drawn(train.images[learnt], test.images[judged], defects, judged.tolist())
@@ -85,13 +85,6 @@ def choose_others(classes: np.ndarray, normal: int, most: int | None) -> np.ndar
     others = [k for k in np.unique(classes) if k != normal]
     shares = [None if most is None else (most + i) // len(others) for i in reversed(range(len(others)))]
     return np.concatenate([choose(classes, k, share) for k, share in zip(others, shares, strict=True)])
-
-
-def tell_left_out(which: str, counts: list[tuple[str, int, int]]) -> None:
-    """Print what was kept of what there is, (what, kept, all) each, unless it was everything."""
-    if any(kept < count for _, kept, count in counts):
-        told = ", ".join(f"{kept:,} of {count:,} {what}" for what, kept, count in counts)
-        print(f"{which}: {told}; drawn with a fixed seed, the others are left out", flush=True)
 
 
 def read_digits() -> tuple[LabelledImages, LabelledImages]:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from adlib import find_input
-from adlib.data.images import SUFFIXES, as_images, read_images
+from adlib.data.images import SUFFIXES, as_images, files_below, read_images, read_picture
 
 TEXTURE_LIMIT = 1024        # images of a folder: 201 MB at 256 px
 
@@ -71,13 +70,12 @@ def describe_textures(source: str | Path, *, limit: int | None = TEXTURE_LIMIT) 
 
 
 def textures_in(folder: str | Path) -> list[Path]:
-    """The images in a folder and in all folders below, sorted; hidden files and folders are left out."""
+    """The images in a folder and in all folders below, sorted."""
     folder = find_input(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"texture_source {folder.resolve()} is not a folder; give one that holds images, for "
                                 f"example DTD's (data/README.md), or 'auto' for the photographs in scikit-image")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES
-                   and not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    found = sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES)
     if not found:
         raise FileNotFoundError(f"texture_source {folder.resolve()} holds no images, nor does a folder below it "
                                 f"({', '.join(sorted(SUFFIXES))}); put some there, or give 'auto'")
@@ -88,8 +86,7 @@ def read_photograph(file: str) -> np.ndarray:
     """(H, W, 3) uint8, one of `PHOTOGRAPHS`, as scikit-image ships it."""
     import skimage
 
-    with Image.open(Path(skimage.__file__).parent / "data" / file) as image:
-        return np.asarray(image.convert("RGB"))
+    return np.asarray(read_picture(Path(skimage.__file__).parent / "data" / file))
 
 
 def crops(pixels: np.ndarray) -> list[np.ndarray]:

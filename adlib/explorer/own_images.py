@@ -7,11 +7,23 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
-from PIL import Image, ImageOps
+from PIL import Image
 
 from adlib import find_input, recipes, settings
-from adlib.data.category import folder_category
+from adlib.data.category import Category, split_validation
+from adlib.data.images import (
+    SUFFIXES,
+    Range,
+    find_range,
+    images_in,
+    printable,
+    read_images,
+    read_picture,
+    some,
+    visible,
+)
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
@@ -21,6 +33,7 @@ from adlib.runs.parameters import complete_parameters
 from adlib.settings import write
 from adlib.training import fit, predict
 
+FEWEST_PHOTOGRAPHS = 8
 SIDE = 220      # px, longer side of a thumbnail
 PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8888; --flag: light-dark(#b00020, #ff8a80) }
@@ -43,7 +56,7 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     Raises
     ------
     FileNotFoundError, ValueError
-        Photographs that are missing, too few or unreadable; see `data.folder_category`.
+        Photographs that are missing, too few or unreadable; see `folder_category`.
     """
     good, new = find_input(good).resolve(), new and find_input(new).resolve()
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
@@ -62,6 +75,59 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     return run.folder
 
 
+def folder_category(good: str | Path, new: str | Path | None = None, *, image_size: int = 128) -> Category:
+    """A category from one folder of good photographs, of any sizes, and one of new ones.
+
+    The same share as ever is held back for validation. Without `new`, the held-back ones stand in as test images.
+    Nothing is known of the new ones: all labels are False, and there are no masks.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder, or no photographs in it; says what is there instead.
+    ValueError
+        Fewer than 8 good ones, or a file that cannot be read.
+    """
+    good, train = find_input(good), photographs(good)
+    if len(train) < FEWEST_PHOTOGRAPHS:
+        raise ValueError(f"{good.resolve()} holds {len(train)} photographs, at least {FEWEST_PHOTOGRAPHS} are needed: "
+                         f"a fifth of them, at least two, is held back to set the threshold, and from fewer than six "
+                         f"others there is too little to learn what is normal; take more of good parts")
+    kept, held = split_validation(len(train))
+    test = photographs(new) if new else [train[i] for i in held]
+    value_range = find_range(train)
+    images = read_images(train, image_size, value_range)
+    return Category(
+        name=good.resolve().name,
+        train=images[kept],
+        validation=images[held],
+        test=read_images(test, image_size, value_range),
+        masks=None,
+        labels=torch.zeros(len(test), dtype=torch.bool),
+        defects=["new" if new else "good"] * len(test),
+        paths=test,
+        value_range=value_range,
+    )
+
+
+def photographs(folder: str | Path) -> list[Path]:
+    """The images in a folder; prints which other files are left out."""
+    folder = find_input(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder.resolve()} is not a folder; give one that holds photographs")
+    found, kinds = images_in(folder), ", ".join(sorted(SUFFIXES))
+    others = [path.name for path in visible(folder) if path.is_file() and path not in found]
+    left_out = f"{len(others)} files of other kinds ({some(others)})"
+    if not found:
+        inner = [path.name for path in visible(folder) if images_in(path)]
+        fix = (f"its sub-folders {', '.join(inner)} do: give one of them" if inner else
+               f"it has {left_out}: export photographs (.heic, raw) as JPEG" if others else "it is empty")
+        raise FileNotFoundError(f"{folder.resolve()} holds no photographs that can be read ({kinds}); {fix}")
+    if others:
+        print(f"{folder}: left out {left_out}; these are read: {kinds}")
+    return found
+
+
 def show_results(folder: Path, *, most: int = 10) -> None:
     """Write the sheet of a run on photographs into its folder; print the highest scores and what to do next."""
     found = record.load_run(folder)
@@ -71,7 +137,7 @@ def show_results(folder: Path, *, most: int = 10) -> None:
     with explained(folder):
         sheet = write_sheet(folder / "sheet.html", f"Photographs in {new or found.entry['parameters']['good']}", words,
                             paths=paths, maps=found.maps, scores=found.scores, threshold=threshold,
-                            validation_maps=found.validation_maps)
+                            validation_maps=found.validation_maps, value_range=found.entry.get("value_range"))
     print(f"\n{'score':>10}           photograph")
     for i in (-found.scores).argsort(kind="stable")[:most]:
         verdict = "flagged" if found.scores[i] >= threshold else "passed "
@@ -97,7 +163,7 @@ def explain_threshold(threshold: float, n: int, new: bool) -> str:
 
 
 def write_sheet(path: Path, title: str, explanation: str, *, paths: list[Path], maps: ArrayLike, scores: ArrayLike,
-                threshold: float, validation_maps: ArrayLike) -> Path:
+                threshold: float, validation_maps: ArrayLike, value_range: Range | None = None) -> Path:
     """Write photographs and their heatmaps, the highest score first; those from the threshold on are marked.
 
     Parameters
@@ -111,10 +177,13 @@ def write_sheet(path: Path, title: str, explanation: str, *, paths: list[Path], 
     threshold : float
     validation_maps : (V, 256, 256) float array
         Of normal images; they set the colour scale of all heatmaps.
+    value_range : (float, float), optional
+        What is black and white in photographs of more than 8 bits.
     """
     maps, scores = np.asarray(maps), np.asarray(scores)
     scale = normal_scale(validation_maps, np.zeros(len(validation_maps), bool))
-    figures = [photograph_figure(paths[i], maps[i], scores[i], scores[i] >= threshold, scale) for i in np.argsort(-scores)]
+    figures = [photograph_figure(read_picture(paths[i], value_range), paths[i].name, maps[i], scores[i],
+                                 scores[i] >= threshold, scale) for i in np.argsort(-scores)]
     stops = ", ".join(mpl.colors.to_hex(mpl.colormaps[CMAP](x)) for x in np.linspace(0, 1, 9))
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -130,13 +199,12 @@ is darker than the middle of it.</p>
     return write(path, lambda file: file.write(page.encode()))
 
 
-def photograph_figure(path: Path, heat: np.ndarray, score: float, flagged: bool, scale: dict[str, float]) -> str:
+def photograph_figure(photo: Image.Image, name: str, heat: np.ndarray, score: float, flagged: bool,
+                      scale: dict[str, float]) -> str:
     """A photograph, its heatmap at the same aspect, and the verdict."""
-    with Image.open(path) as file:
-        photo = ImageOps.exif_transpose(file).convert("RGB")
     photo.thumbnail((SIDE, SIDE))
     colours = mpl.colormaps[CMAP](mpl.colors.Normalize(**scale)(heat), bytes=True)[..., :3]     # (256, 256, 3)
-    name, verdict = html.escape(path.name), "&#9650; flagged" if flagged else "passed"
+    name, verdict = html.escape(printable(name)), "&#9650; flagged" if flagged else "passed"
     where = "above" if flagged else "below"
     return (f'<figure{" class=flagged" if flagged else ""}><img src="{encode_jpeg(photo)}" alt="photograph {name}"> '
             f'<img src="{encode_jpeg(Image.fromarray(colours).resize(photo.size))}" '

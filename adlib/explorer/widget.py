@@ -6,6 +6,7 @@ The browser does all of it (widget.js), on maps coded as whole numbers; Python c
 import base64
 import html
 import io
+import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -239,7 +240,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
         """The static form, for a page or a notebook's output."""
         chosen = f"adlib-{uuid.uuid4().hex}"
         shown = spread_over_scores(len(self.names), self.coded[0].scores, keep=self.index)
-        script = SCRIPT.read_text().replace("export default { render };", f'start("{chosen}");')
+        script = SCRIPT.read_text(encoding="utf-8").replace("export default { render };", f'start("{chosen}");')
         return (f'<div id="{chosen}" data-adlib-static="{self._id}">{html.escape(self.title)}: this explorer is drawn '
                 f'by a script; trust the notebook, or open it as a page in a browser.</div>\n'
                 f'<script type="text/plain" id="{chosen}-data">{base64.b64encode(self._pack(shown)).decode()}</script>'
@@ -323,8 +324,9 @@ def methods_of_runs(runs: dict[str, LoadedRun]) -> tuple:
                              f"category of one data set")
     methods = [Method(name, r.maps, r.scores, r.validation_maps, r.validation_scores) for name, r in runs.items()]
     images, masks = read_pictures(first)
-    names = [f"{path.split('/')[-2]}/{path.split('/')[-1]}" if not first.image_level else f"{defect} {path.split('/')[-1]}"
-             for path, defect in zip(first.paths.tolist(), first.defects.tolist(), strict=True)]
+    parts = [path.replace(os.sep, "/").split("/") for path in first.paths.tolist()]
+    names = [f"{defect} {path[-1]}" if first.image_level else "/".join(path[-2:])
+             for path, defect in zip(parts, first.defects.tolist(), strict=True)]
     labels = None if first.entry["n_anomalous"] is None else first.labels
     return methods, images, masks, labels, names
 
@@ -332,7 +334,7 @@ def methods_of_runs(runs: dict[str, LoadedRun]) -> tuple:
 def read_pictures(run: LoadedRun) -> tuple:
     """Test images and masks of a run, in the order of its maps."""
     if run.entry["n_anomalous"] is None:            # one's own photographs: nothing but files
-        return read_images([find_input(path) for path in run.paths.tolist()], PICTURE), None
+        return read_images([find_input(path) for path in run.paths.tolist()], PICTURE, run.entry.get("value_range")), None
     given = run.entry["parameters"]
     size = run.entry["image_size"] if run.image_level else max(PICTURE, run.entry["image_size"])
     data = load_category(given["data_root"], given["category"], image_size=size)

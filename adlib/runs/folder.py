@@ -76,7 +76,7 @@ def new_entry(method: str, parameters: dict) -> dict:
         "method": method, "dataset": dataset_of(parameters),
         **{name: parameters[name] for name in ("category", "seed", "budget", "backbone")},
         "image_size": IMAGE_SIZE[parameters["budget"]] if size == "auto" else size,
-        **{name: parameters[name] for name in ("device", "precision")},
+        "value_range": None, **{name: parameters[name] for name in ("device", "precision")},
         **dict.fromkeys(("threads", "n_train", "n_validation", "n_test", "n_anomalous")),
         "metrics": dict.fromkeys(METRICS),
         "protocol": PROTOCOL,
@@ -100,14 +100,14 @@ def read_entry(folder: Path) -> dict:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no run {folder}; `python -m adlib run` makes runs and prints their folders")
     if (folder / "failed.json").is_file():
-        error = json.loads((folder / "failed.json").read_text())["error"]
+        error = json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]
         raise RuntimeError(f"the run {folder} failed in cell {error['cell']} with {error['name']}: {error['message']}; "
                            f"mend that and give its command again")
     if not (folder / "run.json").is_file():
         raise FileNotFoundError(f"{folder} holds no whole run (no run.json): it is still at work or was interrupted; "
                                 f"its command goes on with it")
     try:
-        entry = json.loads((folder / "run.json").read_text())
+        entry = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         missing = [name for name in ("method", "metrics", "image_size", "parameters") if name not in entry]
     except ValueError as error:
         raise ValueError(f"{folder / 'run.json'} is torn ({error}); give its command with --again") from error

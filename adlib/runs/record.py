@@ -144,7 +144,7 @@ def describe_run(run: OpenRun, model: nn.Module, data: Category, history: Histor
         precision = "+".join(dict.fromkeys(history.precision.values()))     # of the stages, where they differ
         seconds["train"] = max(seconds["train"], history.seconds)       # that counts a killed run's first part too
     return {
-        "image_size": size, "device": str(device), "precision": precision,
+        "image_size": size, "value_range": data.value_range, "device": str(device), "precision": precision,
         "threads": torch.get_num_threads(), "n_train": len(data.train),
         "n_validation": len(data.validation), "n_test": len(data.test),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
@@ -237,7 +237,7 @@ class LoadedRun:
 
     def score(self, images) -> Scores:
         """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
-        maps = predict(self.model, as_images(images, self.entry["image_size"]))
+        maps = predict(self.model, as_images(images, self.entry["image_size"], self.entry.get("value_range")))
         return Scores(self.model.image_scores(maps, image_level=self.image_level), maps)
 
 

@@ -178,7 +178,7 @@ def estimate_costs(planned: Iterable[Planned]) -> None:
 def extract_costs() -> dict[tuple, list[tuple[float, float]]]:
     """Seconds and memory of the runs that the README shows, by their kind: of another machine, perhaps."""
     known: dict[tuple, list] = {}
-    with DEMO_EXTRACT.open(newline="") as file:
+    with DEMO_EXTRACT.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             seconds = sum(float(row[f"{part}_seconds"]) for part in SECONDS)
             row["image_size"] = int(row["image_size"])
@@ -308,7 +308,7 @@ def watch(left: list[Planned], machine: Machine, command: list[str], *, log: Cal
     report_progress(left, machine, log)
     failed = missing(left)
     if process.returncode and not any(run.began for run in left):
-        tail = (out_dir / "sweep.log").read_text(errors="replace")[-2000:]
+        tail = (out_dir / "sweep.log").read_text(encoding="utf-8", errors="replace")[-2000:]
         raise RuntimeError(f"snakemake could not begin:\n{tail}")
     log(f"{len(left) - len(failed)} done, {len(failed)} failed in {clock(time.time() - began)}")
     for run in failed:
@@ -355,10 +355,10 @@ def progress_line(left: list[Planned], machine: Machine) -> str:
 def reason(run: Planned) -> str:
     """Why a run failed, on one line: its failed.json's error, else how its process ended and what it said last."""
     if (run.folder / "failed.json").is_file():
-        error = json.loads((run.folder / "failed.json").read_text())["error"]
+        error = json.loads((run.folder / "failed.json").read_text(encoding="utf-8"))["error"]
         return f"{error['name']}: {error['message']}".splitlines()[0]
-    status = (run.folder / "log.txt.failed").read_text().strip()
-    said = [line.strip() for line in run.log.read_text(errors="replace").splitlines() if line.strip()]
+    status = (run.folder / "log.txt.failed").read_text(encoding="utf-8").strip()
+    said = [line.strip() for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     killed = " (killed, perhaps for want of memory)" if status == "137" else ""
     return f"its process ended with status {status}{killed}; it said last: {said[-1] if said else 'nothing'}"
 

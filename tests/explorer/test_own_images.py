@@ -9,8 +9,7 @@ from conftest import save, texture
 from PIL import Image
 
 from adlib import __main__
-from adlib.data.category import folder_category
-from adlib.explorer.own_images import explain_threshold
+from adlib.explorer.own_images import explain_threshold, folder_category
 from adlib.runs.folder import read_runs
 from adlib.runs.record import load_run
 

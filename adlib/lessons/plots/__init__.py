@@ -4,6 +4,7 @@ Figures are made with matplotlib's object interface, so no backend is needed and
 """
 
 import io
+import warnings
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,9 @@ Array = Tensor | np.ndarray
 NORMAL, ANOMALOUS = "#0173b2", "#d55e00"       # of seaborn's "colorblind" palette; importing seaborn takes a second
 ACCENT, QUIET = "#111111", "0.6"
 OUTLINE = "#00e5ff"         # ground truth over an image or a map: cyan is on neither photographs nor magma
+FONTS = {"Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans SC", "WenQuanYi Zen Hei",
+         "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "AppleGothic",
+         "Arial Unicode MS"}       # for names that DejaVu Sans cannot write, where they are installed
 STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.edgecolor": "0.15",
          "text.color": "0.15", "axes.labelcolor": "0.15", "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10,
          "lines.solid_capstyle": "round"}
@@ -22,11 +26,19 @@ STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow":
 def show(figure: Figure, caption: str, *, alt: str | None = None) -> None:
     """Display a figure with its caption below, and a text for those who cannot see it (by default the caption)."""
     from IPython.display import Image, Markdown, display
+    from matplotlib.font_manager import get_font_names
+    from matplotlib.text import Text
 
     for legend in filter(None, (ax.get_legend() for ax in figure.axes)):
         legend.set_frame_on(False)      # a style ends with the figure's making, legends come later
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110, bbox_inches="tight")
+    foreign = [text for text in figure.findobj(Text) if not text.get_text().isascii()]
+    families = ["DejaVu Sans", *sorted(FONTS & set(get_font_names()))] if foreign else []
+    for text in foreign:
+        text.set_fontfamily(families)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")      # a box is drawn for it
+        figure.savefig(png, format="png", dpi=110, bbox_inches="tight")
     display(Image(data=png.getvalue(), alt=alt or caption), Markdown(f"*{caption}*"))
 
 

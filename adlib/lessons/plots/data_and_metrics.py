@@ -17,7 +17,7 @@ def contact_sheet(data_root: str, *, size: int = 256, normal: int = 2) -> Figure
     """A row per category of a data set: normal training images, then one image of each defect type, outlined."""
     names = list_categories(data_root)
     files = [list_files(find_input(data_root) / name) for name in names]
-    rows = [[(p, "normal", None) for p in train[:normal]] + examples(test, masks) for train, test, masks in files]
+    rows = [[(p, "normal", None) for p in train[:normal]] + examples(test, masks) for train, test, masks, *_ in files]
     figure, axes = new_figure(len(rows), max(map(len, rows)), width=1.5, height=1.65)
     for ax in axes.flat:
         ax.set_axis_off()
