@@ -212,7 +212,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
-    from adlib.data import download
+    from adlib.demo import download
 
     print(f"unpacked into {download.fetch(options.url, sha256=options.sha256, name=options.name)}")
     return 0

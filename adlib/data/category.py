@@ -87,8 +87,7 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     if root in CLASSES:
         return one_class_category(root, name, image_size=image_size)
     check_image_size(image_size)
-    folder = find_category(root, name)
-    files = list_files(folder)
+    files = list_files(find_category(root, name))
     train, test = files.train, files.test
     problems = group_faults(find_faults(files))
     if problems:

@@ -88,10 +88,7 @@ def choose_others(classes: np.ndarray, normal: int, most: int | None) -> np.ndar
 
 
 def read_digits() -> tuple[LabelledImages, LabelledImages]:
-    """scikit-learn's digits, of which no split is published: half of each class, at random, is for training.
-
-    The same thirteen writers are therefore in both halves.
-    """
+    """scikit-learn's digits, without a published split: half of each class is for training, of the same 13 writers."""
     from sklearn.datasets import load_digits
 
     found = load_digits()

@@ -26,8 +26,7 @@ def load_textures(source: str | Path, size: int, *, limit: int | None = TEXTURE_
     Parameters
     ----------
     source : "auto" or path
-        "auto": the photographs that come inside scikit-image's wheel, each whole and as its four quadrants, except the
-        three that the demo's textures are cut from (`PHOTOGRAPHS`); nothing is downloaded. A path: all images in the
+        "auto": `PHOTOGRAPHS`, each whole and as its four quadrants; nothing is downloaded. A path: all images in the
         folder and below, for example DTD's, which the papers take.
     size : int
         S, of the images that are to be corrupted.

@@ -17,8 +17,8 @@ from adlib.runs.folder import LOCK_ENV, PENDING, read_runs, record_failure, run_
 from adlib.runs.record import load_run
 from adlib.training import History, predict
 
-FIELDS = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "value_range", "device", "precision",
-          "n_train", "n_validation", "n_test", "n_anomalous", "metrics", "protocol", "thresholds", "seconds",
+FIELDS = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "value_range", "device",
+          "precision", "threads", "n_train", "n_validation", "n_test", "n_anomalous", "metrics", "protocol", "thresholds", "seconds",
           "peak_memory_mb", "parameters", "versions"]
 
 
