@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_closing, binary_fill_holes, distance_transform_edt, gaussian_filter, shift
 
-SIZE = 256
+from adlib.demo.render import SIZE
+
 VISIBLE = 0.12  # alpha from which a pixel belongs to the defect; below it the normal image is left as it was
 Y, X = np.mgrid[:SIZE, :SIZE].astype(np.float32) + np.float32(0.5)
 

@@ -25,7 +25,7 @@ from adlib.demo.render import (
     window,
 )
 
-GREEN, TIN = (0.045, 0.27, 0.14), (0.62, 0.62, 0.61)
+LACQUER, TIN = (0.045, 0.27, 0.14), (0.62, 0.62, 0.61)
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ LAYOUT = [
     ("capacitor", 262, 470, 34, 19, 0, ""), ("capacitor", 330, 470, 34, 19, 0, ""),
     ("resistor", 296, 522, 36, 19, 0, ""), ("capacitor", 96, 300, 34, 19, 90, ""),
 ]  # fmt: skip
-COLOURS = {"ic": (0.055, 0.055, 0.06), "resistor": (0.07, 0.07, 0.08), "capacitor": (0.50, 0.37, 0.25),
+COMPONENT_COLOURS = {"ic": (0.055, 0.055, 0.06), "resistor": (0.07, 0.07, 0.08), "capacitor": (0.50, 0.37, 0.25),
            "can": (0.62, 0.63, 0.64), "crystal": (0.60, 0.60, 0.58)}  # fmt: skip
 
 
@@ -243,13 +243,13 @@ def sample_circuit(rng: np.random.Generator) -> Scene:
     codes = ["103", "472", "221", "104", "331", "680"]
     parts = [
         Part(kind, x + rng.normal(0, 1.1), y + rng.normal(0, 1.1), w, h, angle + rng.normal(0, 0.9),
-             tuple(np.array(COLOURS[kind]) * rng.uniform(0.9, 1.12)),
+             tuple(np.array(COMPONENT_COLOURS[kind]) * rng.uniform(0.9, 1.12)),
              str(rng.choice(codes)) if kind == "resistor" and label else label)
         for kind, x, y, w, h, angle, label in LAYOUT
     ]  # fmt: skip
     pose = (*rng.uniform(-5, 5, 2), rng.uniform(-1.5, 1.5))
     return Scene("circuit", tuple(parts), pose, np.deg2rad(-120 + rng.uniform(-7, 7)), int(rng.integers(2**31)),
-                 tuple(np.array(GREEN) * rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)))  # fmt: skip
+                 tuple(np.array(LACQUER) * rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)))  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adlib.networks.layers import to_float
 
-NEAREST_KINDS = ("own", "normal", "anomalous")    # whose teacher feature is nearest: the position's, or another's of a kind
+NEAREST_KINDS = ("own", "normal", "anomalous")      # whose teacher feature is nearest: its own, another's
 
 
 @dataclass
@@ -159,7 +159,7 @@ def own_ranks(t: np.ndarray, s: np.ndarray) -> np.ndarray:
 
 
 def nearest_kind(t: np.ndarray, s: np.ndarray, anomalous: np.ndarray) -> np.ndarray:
-    """Whose teacher feature is nearest to each student feature, (P,) numbers into `ANSWERS`."""
+    """Whose teacher feature is nearest to each student feature, (P,) numbers into `NEAREST_KINDS`."""
     nearest = (unit(s) @ unit(t).T).argmax(axis=1)
     return np.where(own_ranks(t, s) == 1, 0, 1 + anomalous[nearest])
 

@@ -1,7 +1,7 @@
-"""Teachers that have never seen a photograph (STFPM, Table 4): a backbone learns the classes of a small data set.
+"""Lesson 04: teachers that have never seen a photograph (STFPM, Table 4); they learn the classes of a small data set.
 
-    python -m adlib.lessons.pretraining digits              scikit-learn's 8 x 8 digits: no network is needed
-    python -m adlib.lessons.pretraining cifar10             or mnist, cifar100, svhn: torchvision fetches them into data/
+    python -m adlib.lessons.pretraining digits      scikit-learn's 8 x 8 digits: no network is needed
+    python -m adlib.lessons.pretraining cifar10     or mnist, cifar100, svhn: torchvision fetches them into data/
 
 It starts from random weights, and ends as data/teachers/<backbone>-<data set>.pt, to be given as weights=PATH.
 """
@@ -65,8 +65,8 @@ def pretrain(dataset: str, backbone: str = "efficientnet_lite0", *, seed: int = 
         The training diverged; nothing is stored.
     """
     if dataset not in PRETRAIN_STEPS or backbone not in BACKBONES:
-        raise ValueError(f"data set {dataset!r} must be one of {', '.join(PRETRAIN_STEPS)}, and backbone {backbone!r} one of "
-                         f"{', '.join(BACKBONES)}")
+        raise ValueError(f"data set {dataset!r} must be one of {', '.join(PRETRAIN_STEPS)}, and backbone {backbone!r} "
+                         f"one of {', '.join(BACKBONES)}")
     path = find_output(TEACHERS.format(backbone=backbone, dataset=dataset))
     if path.exists():
         print(f"already there: {path} (delete it to train it anew)", flush=True)
@@ -174,7 +174,8 @@ def as_tensors(part: LabelledImages, device: torch.device) -> tuple[Tensor, Tens
 
 
 def pretrain_command(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m adlib.lessons.pretraining", description=pretrain.__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m adlib.lessons.pretraining",
+                                     description=pretrain.__doc__.splitlines()[0])
     parser.add_argument("dataset", choices=PRETRAIN_STEPS)
     parser.add_argument("--backbone", default="efficientnet_lite0", choices=BACKBONES)
     parser.add_argument("--seed", type=int, default=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adlib.lessons.exercises import failure_cases
-from adlib.lessons.failures import wilson
+from adlib.lessons.psychometrics import wilson
 
 # Two methods; of the five anomalous images (the last ones) the first two are missed by both, the third by one.
 ALARMS = np.array([[1, 0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 1, 1]], bool)

@@ -1,4 +1,4 @@
-"""Facts against numbers worked out by hand, causes against cases whose cause is known, curves against an oracle."""
+"""Facts against numbers worked out by hand, causes against cases whose cause is known."""
 
 from collections import Counter
 from dataclasses import replace
@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from scipy.spatial import cKDTree
 
+from adlib.lessons import appearance
 from adlib.lessons import failures as f
 from adlib.metrics import image_threshold
 
@@ -75,7 +76,7 @@ class Detector:
         margin, alone, loudest = f.margins([m.max(), near.max(), self.scores.max()], self.scores, self.threshold)
         level = f.normalize_maps(m[None], self.validation)[0]
         kind = f.kind_of(mask is not None, margin, alone)
-        return kind and f.measure(image, mask, level, usual, cell=CELL, kind=kind, margin=margin, loudest=loudest)
+        return kind and f.measure_facts(image, mask, level, usual, cell=CELL, kind=kind, margin=margin, loudest=loudest)
 
 
 def disc(y, x, diameter):
@@ -98,7 +99,7 @@ def build_cases(seed=0):
     """(known cause, facts) of detectors that failed as they were built to."""
     rng = np.random.default_rng(seed)
     cloths, boards, mottles = ([make(rng) for _ in range(24)] for make in (cloth, board, mottled))
-    of_cloth, of_board, of_mottled = (f.fit_normal(as_uint8(x), side=SIDE) for x in (cloths, boards, mottles))
+    of_cloth, of_board, of_mottled = (appearance.fit_normal(as_uint8(x), side=SIDE) for x in (cloths, boards, mottles))
     on_cloth = Detector(cloths, [cloth(rng) for _ in range(20)])
     on_board = Detector(boards, [board(rng) for _ in range(20)])
     on_mottled = Detector(mottles, [mottled(rng) for _ in range(20)])
@@ -137,6 +138,11 @@ def cases():
     return list(build_cases())
 
 
+@pytest.fixture(scope="module")
+def normal():
+    return as_uint8([cloth(np.random.default_rng(k)) for k in range(12)])
+
+
 def test_the_suggested_cause_is_the_known_one(cases):
     found = Counter((known, f.suggest_causes(facts)[0]) for known, facts in cases if facts is not None)
     of = Counter(known for known, facts in cases if facts is not None)
@@ -148,8 +154,8 @@ def test_the_suggested_cause_is_the_known_one(cases):
 
 
 def test_each_rule_by_itself():
-    usually = f.RegionAppearance(pixels=640, cells=10, elongation=1, contrast=0.05, usual_contrast=0.1, difference=0.05,
-                     usual_difference=0.1, familiar=1, aligned=0.0)
+    usually = appearance.RegionAppearance(pixels=640, cells=10, elongation=1, contrast=0.05, usual_contrast=0.1,
+                                          difference=0.05, usual_difference=0.1, familiar=1, aligned=0.0)
     clear, weak = replace(usually, contrast=0.2), replace(usually, contrast=0.12)
     miss = f.Facts(f.MISS, -1, 0.1, share=0.1, area=0.1, peak=1.2, background=1.0, distance=9, region=clear,
                    spot=usually)
@@ -182,15 +188,16 @@ def test_each_rule_by_itself():
 
 
 def test_a_case_without_a_region_has_no_cause_but_an_alarm_has():
-    usual = f.fit_normal(as_uint8([cloth(np.random.default_rng(0)) for _ in range(3)]), side=SIDE)
+    usual = appearance.fit_normal(as_uint8([cloth(np.random.default_rng(0)) for _ in range(3)]), side=SIDE)
     level = np.zeros((SIDE, SIDE))
     level[40:50, 40:50] = 3
     for mask in (None, np.zeros((SIDE, SIDE), bool)):
-        facts = f.measure(usual.images[0], mask, level, usual, cell=CELL, kind=f.MISS)
+        facts = f.measure_facts(usual.images[0], mask, level, usual, cell=CELL, kind=f.MISS)
         assert f.suggest_causes(facts) == [f.NO_REGION]
         assert facts.region is None
         assert np.isnan([facts.share, facts.area, facts.distance]).all()
-        alarm = f.measure(usual.images[0], mask, level, usual, cell=CELL, kind=f.FALSE_ALARM, margin=1.0, loudest=2.0)
+        alarm = f.measure_facts(usual.images[0], mask, level, usual, cell=CELL, kind=f.FALSE_ALARM, margin=1.0,
+                                loudest=2.0)
         assert f.suggest_causes(alarm)[0] == f.RANGE
 
 
@@ -216,7 +223,7 @@ def test_failures_are_found_and_the_worst_come_first():
     masks, levels = np.zeros((6, SIDE, SIDE), bool), np.ones((6, SIDE, SIDE))
     masks[2:5, 60:70, 60:70] = True                             # the last one's region vanished
     found, alone = np.array([-0.1, 0.5, 2.0, 1.0, -0.7, 3.0]), np.array([-1, -1, -0.2, 0.1, -1, 3.0])
-    usual = f.fit_normal(as_uint8(pixels), side=SIDE)
+    usual = appearance.fit_normal(as_uint8(pixels), side=SIDE)
     failures = f.find_failures(pixels, masks, labels, levels, found, alone, usual, cell=CELL, loudest=0.6)
     assert [(x.index, x.kind) for x in failures] == [(2, f.ELSEWHERE), (4, f.MISS), (1, f.FALSE_ALARM)]
     assert failures[2].causes[0] == f.RANGE
@@ -245,92 +252,93 @@ def test_contrast_is_the_wasserstein_distance_of_the_strongest_channel():
     image, region = rng.random((1, 3, 20, 20)), np.zeros((20, 20), bool)
     region[4:14, 4:14] = True
     image[0, 1][region] = image[0, 1][region] * 0.3 + 0.5
-    ring = f.surroundings(region, width=4)
+    ring = appearance.surroundings(region, width=4)
     expected = max(scipy.stats.wasserstein_distance(c[region], c[ring]) for c in image[0])
-    assert f.region_contrast(image, region, ring, steps=2000)[0] == pytest.approx(expected, abs=2e-3)
-    assert f.region_contrast(image, region, ring)[0] == pytest.approx(expected, abs=0.02)
+    assert appearance.region_contrast(image, region, ring, steps=2000)[0] == pytest.approx(expected, abs=2e-3)
+    assert appearance.region_contrast(image, region, ring)[0] == pytest.approx(expected, abs=0.02)
     groove = np.full((1, 3, 20, 20), 0.5)                   # equal means, but a bright and a dark flank
     groove[..., 4:9, 4:14], groove[..., 9:14, 4:14] = 0.3, 0.7
-    assert f.region_contrast(groove, region, ring)[0] == pytest.approx(0.2)
+    assert appearance.region_contrast(groove, region, ring)[0] == pytest.approx(0.2)
 
 
 def test_surroundings_leave_a_gap_and_find_room():
     region = np.zeros((1, 12), bool)
     region[0, 4] = True
-    assert np.flatnonzero(f.surroundings(region, width=3)).tolist() == [0, 1, 7, 8, 9]
-    assert f.surroundings(np.array([[True, False]]), width=3).tolist() == [[False, True]]
-    assert f.region_contrast(np.zeros((2, 3, 1, 2)), np.ones((1, 2), bool), np.zeros((1, 2), bool)).tolist() == [0, 0]
+    assert np.flatnonzero(appearance.surroundings(region, width=3)).tolist() == [0, 1, 7, 8, 9]
+    assert appearance.surroundings(np.array([[True, False]]), width=3).tolist() == [[False, True]]
+    everything, nothing = np.ones((1, 2), bool), np.zeros((1, 2), bool)
+    assert appearance.region_contrast(np.zeros((2, 3, 1, 2)), everything, nothing).tolist() == [0, 0]
 
 
 def test_difference_to_the_nearest_normal_image_against_a_loop(monkeypatch):
     rng = np.random.default_rng(0)
     image, normal, region = rng.random((3, 6, 6)), rng.random((5, 3, 6, 6)), rng.random((6, 6)) > 0.5
     apart = np.array([[np.abs(a - b)[:, region].mean() for b in normal] for a in [image, *normal]])
-    own, others = f.difference(image, region, normal)
+    own, others = appearance.difference(image, region, normal)
     assert own == pytest.approx(apart[0].min())
     np.testing.assert_allclose(others, [np.delete(row, k).min() for k, row in enumerate(apart[1:])])
-    assert f.difference(image, region, normal[:1])[1].tolist() == [0]
-    monkeypatch.setattr(f, "SAMPLE", 7)
-    assert len(f.sample(region)) <= 7
+    assert appearance.difference(image, region, normal[:1])[1].tolist() == [0]
+    monkeypatch.setattr(appearance, "SAMPLE", 7)
+    assert len(appearance.sample(region)) <= 7
 
 
-def test_a_look_by_hand():
+def test_an_appearance_by_hand():
     dark = np.full((3, 64, 64), 0.25, np.float32)
-    usual = f.fit_normal(as_uint8([dark] * 4), side=64)
+    usual = appearance.fit_normal(as_uint8([dark] * 4), side=64)
     image, region = dark.copy(), np.zeros((64, 64), bool)
     region[20:36, 20:28] = True                             # 16 x 8: thickness 8
     image[0, 20:28, 20:28] = 0.75                           # half of it is red
-    look = f.measure_appearance(image, region, usual, cell=4)
-    assert (look.pixels, look.cells, look.elongation) == (128, 8, 2)
-    assert look.contrast == pytest.approx(0.25, abs=0.01)           # half of the region by 0.5
-    assert look.difference == pytest.approx(0.5 / 6, abs=0.01)      # half of it in one of three channels
-    assert look.usual_contrast == look.usual_difference == 0
-    assert look.familiar == 0.5
+    found = appearance.measure_appearance(image, region, usual, cell=4)
+    assert (found.pixels, found.cells, found.elongation) == (128, 8, 2)
+    assert found.contrast == pytest.approx(0.25, abs=0.01)           # half of the region by 0.5
+    assert found.difference == pytest.approx(0.5 / 6, abs=0.01)      # half of it in one of three channels
+    assert found.usual_contrast == found.usual_difference == 0
+    assert found.familiar == 0.5
     image[0, 20:28, 20:28] = 0.32                           # the next 16th above: noise can do that to 0.25
-    assert f.measure_appearance(image, region, usual, cell=4).familiar == 1
+    assert appearance.measure_appearance(image, region, usual, cell=4).familiar == 1
     image[:, 20:28, 20:28] = 0.32                           # but not in all channels at once
-    assert f.measure_appearance(image, region, usual, cell=4).familiar == 0.5
-    assert look.visible
-    assert not f.measure_appearance(dark, region, usual, cell=4).visible
+    assert appearance.measure_appearance(image, region, usual, cell=4).familiar == 0.5
+    assert found.visible
+    assert not appearance.measure_appearance(dark, region, usual, cell=4).visible
 
 
 def test_what_is_usual_is_what_nineteen_of_twenty_normal_images_stay_below(normal):
-    usual, region = f.fit_normal(normal, side=64), np.zeros((64, 64), bool)
+    usual, region = appearance.fit_normal(normal, side=64), np.zeros((64, 64), bool)
     region[20:30, 20:30] = True
-    look = f.measure_appearance(usual.images[0], region, usual, cell=4)
-    around = f.surroundings(region, width=8)
-    assert look.contrast == f.region_contrast(usual.images, region, around)[0]
-    assert look.usual_contrast == np.quantile(f.region_contrast(usual.images, region, around), 0.95)
-    assert look.usual_difference == np.quantile(f.difference(usual.images[0], region, usual.images)[1], 0.95)
+    found = appearance.measure_appearance(usual.images[0], region, usual, cell=4)
+    around = appearance.surroundings(region, width=8)
+    assert found.contrast == appearance.region_contrast(usual.images, region, around)[0]
+    assert found.usual_contrast == np.quantile(appearance.region_contrast(usual.images, region, around), 0.95)
+    assert found.usual_difference == np.quantile(appearance.difference(usual.images[0], region, usual.images)[1], 0.95)
 
 
 def test_visible_is_more_than_usual_and_than_a_few_grey_levels():
-    look = f.RegionAppearance(pixels=9, cells=1, elongation=1, contrast=0.10, usual_contrast=0.08, difference=0.05,
-                  usual_difference=0.03, familiar=1, aligned=0.0)
-    assert (look.visible, look.striking) == (True, False)
-    assert replace(look, contrast=0.13).striking
-    assert not replace(look, contrast=0.07).visible
-    assert not replace(look, contrast=0.019, usual_contrast=0.0).visible
-    assert replace(look, contrast=0.07, aligned=0.9).striking           # unlike its place
-    assert not replace(look, contrast=0.07, aligned=0.9, difference=0.02).visible
+    found = appearance.RegionAppearance(pixels=9, cells=1, elongation=1, contrast=0.10, usual_contrast=0.08,
+                                        difference=0.05, usual_difference=0.03, familiar=1, aligned=0.0)
+    assert (found.visible, found.striking) == (True, False)
+    assert replace(found, contrast=0.13).striking
+    assert not replace(found, contrast=0.07).visible
+    assert not replace(found, contrast=0.019, usual_contrast=0.0).visible
+    assert replace(found, contrast=0.07, aligned=0.9).striking           # unlike its place
+    assert not replace(found, contrast=0.07, aligned=0.9, difference=0.02).visible
 
 
 def test_alignment_tells_places_from_textures():
     rng = np.random.default_rng(0)
-    assert f.fit_normal(as_uint8([board(rng) for _ in range(8)]), side=SIDE).alignment > 0.7
-    assert f.fit_normal(as_uint8([cloth(rng) for _ in range(8)]), side=SIDE).alignment < 0.3
+    assert appearance.fit_normal(as_uint8([board(rng) for _ in range(8)]), side=SIDE).alignment > 0.7
+    assert appearance.fit_normal(as_uint8([cloth(rng) for _ in range(8)]), side=SIDE).alignment < 0.3
     grey = torch.full((2, 3, 32, 32), 100, dtype=torch.uint8)
-    assert f.fit_normal(grey, side=32).alignment == 0
-    assert f.fit_normal(grey[:1], side=32).alignment == 0
-    assert len(f.fit_normal(grey[:1].expand(100, -1, -1, -1), side=32).images) == 48
+    assert appearance.fit_normal(grey, side=32).alignment == 0
+    assert appearance.fit_normal(grey[:1], side=32).alignment == 0
+    assert len(appearance.fit_normal(grey[:1].expand(100, -1, -1, -1), side=32).images) == 48
 
 
 def test_facts_of_a_map_by_hand():
-    usual = f.fit_normal(as_uint8([np.full((3, 32, 32), 0.5)] * 2), side=32)
+    usual = appearance.fit_normal(as_uint8([np.full((3, 32, 32), 0.5)] * 2), side=32)
     mask, level = np.zeros((32, 32), bool), np.full((32, 32), -1.0)
     mask[2, 3], mask[10:12, 10:12] = True, True             # the larger region counts
     level[10, 15], level[11, 11], level[30, 30] = 2.0, 0.9, 0.5     # the peak, 4 pixels from the region
-    facts = f.measure(usual.images[0], mask, level, usual, cell=1, kind=f.MISS)
+    facts = f.measure_facts(usual.images[0], mask, level, usual, cell=1, kind=f.MISS)
     assert facts.distance == 4
     assert facts.region.pixels == 4
     assert facts.spot.pixels == 1
@@ -343,102 +351,10 @@ def test_facts_of_a_map_by_hand():
     assert facts.background == pytest.approx(np.quantile(quiet, 0.999))
     assert quiet[-1] == 0.5                                 # neither the region's response nor the peak's
     level[11, 11] = 3.0
-    assert f.measure(usual.images[0], mask, level, usual, cell=1, kind=f.MISS).distance == 0
+    assert f.measure_facts(usual.images[0], mask, level, usual, cell=1, kind=f.MISS).distance == 0
 
 
 def test_the_spot_is_the_connected_upper_half_of_the_peak():
     level = np.array([[0.0, 2.0, 4.0, 1.9, 3.0], [0, 0, 0, 2, 0]])
     assert f.spot(level).astype(int).tolist() == [[0, 1, 1, 0, 1], [0, 0, 0, 1, 0]]
     assert f.spot(np.array([[-2.0, -1.0]])).tolist() == [[False, True]]
-
-
-# Psychometric curves -------------------------------------------------------------------------------------------------
-
-DIAMETERS, CONTRASTS = [1, 2, 4, 8, 16, 32], [0.0, 0.05, 0.1, 0.2, 0.4]
-
-
-def oracle(painted, images):
-    """What was painted, exactly."""
-    return (painted - images.float() / 255).abs().sum(dim=(1, 2, 3)).numpy()
-
-
-@pytest.fixture(scope="module")
-def normal():
-    return as_uint8([cloth(np.random.default_rng(k)) for k in range(12)])
-
-
-def test_an_oracles_curve_is_monotone(normal):
-    centres = np.random.default_rng(0).uniform(32, 224, (len(normal), 2))
-    scores = np.array([[oracle(f.paint_discs(normal, centres, diameter=d, contrast=c), normal) for d in DIAMETERS]
-                       for c in CONTRASTS])                                 # (C, D, N)
-    assert (np.diff(scores, axis=0) >= 0).all()
-    assert (np.diff(scores, axis=1) >= 0).all()
-    assert not scores[0].any()
-    rates = (scores >= np.median(scores[2, 3])).mean(axis=-1)               # (C, D)
-    assert rates[0].max() == 0
-    assert rates[-1, -1] == 1
-    seen = [f.smallest_seen(DIAMETERS, r) for r in rates[2:]]
-    assert np.isnan(f.smallest_seen(DIAMETERS, rates[0]))
-    assert seen == sorted(seen, reverse=True)
-    assert 4 < seen[0] <= 8
-
-
-def test_a_disc_has_its_area_its_place_and_its_contrast():
-    grey = torch.full((2, 3, 256, 256), 100, dtype=torch.uint8)
-    grey[1] = 200
-    painted = f.paint_discs(grey, [[100.5, 50.5], [60, 200]], diameter=20, contrast=0.2)
-    change = painted - grey / 255
-    assert change[0].amax() == pytest.approx(0.2)                           # brighter where dark
-    assert change[1].amin() == pytest.approx(-0.2)                          # and darker where bright
-    area = change.abs().sum(dim=(1, 2, 3)).numpy() / 3 / 0.2
-    np.testing.assert_allclose(area, np.pi * 10**2, rtol=0.01)
-    at = change[0, 0].nonzero().float().mean(dim=0) + 0.5
-    assert at.tolist() == [100.5, 50.5]
-    small = f.paint_discs(grey[:1, :, :64, :64], [[100.5, 50.5]], diameter=20, contrast=0.2)    # same disc at 64 px
-    assert (small - 100 / 255).sum().item() / 3 / 0.2 * 16 == pytest.approx(np.pi * 10**2, rel=0.01)
-    tiny = f.paint_discs(grey[:1], [[100.5, 50.5]], diameter=0.5, contrast=0.2) - 100 / 255
-    assert tiny.amax() == pytest.approx(0.1, abs=1e-6)
-
-
-def test_a_place_decides_whether_discs_are_bright_not_their_size():
-    spotted = torch.full((1, 3, 256, 256), 230, dtype=torch.uint8)
-    spotted[..., 98:102, 98:102] = 20                           # a dark speck on a bright ground
-    for diameter in (3, 10, 100):
-        assert (f.paint_discs(spotted, [[100, 100]], diameter=diameter, contrast=0.05) <= spotted / 255).all()
-
-
-def test_painting_stays_within_the_colours_and_leaves_the_images_alone(normal):
-    before = normal.clone()
-    painted = f.paint_discs(normal, np.full((len(normal), 2), 128.0), diameter=40, contrast=1.0)
-    assert painted.min() >= 0
-    assert painted.max() <= 1
-    assert torch.equal(normal, before)
-    assert torch.equal(f.paint_discs(normal, np.full((len(normal), 2), 128.0), diameter=40, contrast=0),
-                       normal.float() / 255)
-
-
-@pytest.mark.parametrize("n", [1, 7, 20, 300])
-def test_intervals_are_wilsons(n):
-    hits = np.arange(n + 1)
-    low, high = f.wilson(hits, n)
-    expected = [scipy.stats.binomtest(int(k), n).proportion_ci(0.95, method="wilson") for k in hits]
-    np.testing.assert_allclose(low, [e.low for e in expected], atol=1e-4)
-    np.testing.assert_allclose(high, [e.high for e in expected], atol=1e-4)
-
-
-def test_the_smallest_defect_by_hand():
-    assert f.smallest_seen([2, 8], [0.0, 1.0]) == pytest.approx(4)          # half way, on a logarithmic axis
-    assert f.smallest_seen([2, 4, 8], [0.0, 0.25, 0.5]) == pytest.approx(8)
-    assert f.smallest_seen([2, 4], [0.7, 1.0]) == pytest.approx(2)
-    assert f.smallest_seen([2, 4, 8], [0.2, 0.6, 0.3]) == pytest.approx(2 * 2**0.75)
-    assert np.isnan(f.smallest_seen([2, 4], [0.0, 0.49]))
-
-
-@pytest.mark.parametrize(("rate", "alarms"), [(0.0, 0), (0.1, 1), (0.19, 1), (0.2, 2), (0.3, 3), (1.0, 10)])
-def test_a_threshold_for_a_rate_of_false_alarms(rate, alarms):
-    scores = np.random.default_rng(0).permutation(10) + 0.5
-    assert (scores >= f.equal_threshold(scores, rate)).sum() == alarms
-    single = scores.astype(np.float32)
-    assert (single >= f.equal_threshold(single, rate)).sum() == alarms
-    tied = np.array([1.0, 2, 2, 2])
-    assert (tied >= f.equal_threshold(tied, 0.5)).sum() <= 2

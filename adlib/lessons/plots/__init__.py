@@ -11,6 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from adlib.data.category import Category
+
+__all__ = ["METHOD_MARKS", "defect_name", "show"]
+
 Array = Tensor | np.ndarray
 NORMAL, ANOMALOUS = "#0173b2", "#d55e00"       # of seaborn's "colorblind" palette; importing seaborn takes a second
 ACCENT, QUIET = "#111111", "0.6"
@@ -18,6 +22,9 @@ OUTLINE = "#00e5ff"         # ground truth over an image or a map: cyan is on ne
 FONTS = {"Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans SC", "WenQuanYi Zen Hei",
          "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "AppleGothic",
          "Arial Unicode MS"}       # for names that DejaVu Sans cannot write, where they are installed
+# One colour and marker per method, of seaborn's "colorblind" palette: the shape says it too.
+METHOD_MARKS = {"nearest": (QUIET, "x"), "stfpm": ("#0173b2", "o"), "destseg": ("#029e73", "s"),
+                "rd4ad": ("#de8f05", "^"), "masked_rd": ("#cc78bc", "D")}
 STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow": True, "axes.edgecolor": "0.15",
          "text.color": "0.15", "axes.labelcolor": "0.15", "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10,
          "lines.solid_capstyle": "round"}
@@ -67,14 +74,6 @@ def picture(ax: Axes, image: Array, *, mask: Array | None = None, title: str = "
     return shown
 
 
-def diagram_box(ax: Axes, x: float, y: float, width: float, height: float, text: str, colour: str) -> None:
-    """A box of a diagram."""
-    from matplotlib.patches import FancyBboxPatch
-
-    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0.2", fc=colour, ec="0.3", lw=0.8))
-    ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=8.5)
-
-
-def diagram_arrow(ax: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
-    """An arrow of a diagram."""
-    ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.9})
+def defect_name(category: Category, index: int) -> str:
+    """What a test image shows, as a title: "normal", or its defect."""
+    return category.defects[index].replace("good", "normal").replace("_", " ")

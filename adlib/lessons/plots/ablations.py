@@ -4,7 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from adlib.lessons.ablations import Grid
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
+from adlib.runs.tables import count
 from adlib.settings import METRIC_NAMES
 
 # One colour and marker per row, of seaborn's "colorblind" palette: the shape says it too.
@@ -27,23 +29,20 @@ def grid_diagram(grid: Grid, changed: list[str], seeds: int) -> Figure:
         Parameters that one of the rows changes.
     seeds : int
     """
-    figure, axes = new_figure(1, 1, width=9.8, height=2.9)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 33))
-    ax.set_axis_off()
+    figure, ax = new_diagram(width=9.8, height=2.9, top=32)
     others = len(grid.rows) - len(grid.base)
     head = f"{others} other rows, such as\none that changes" if others > 1 else "the other row\nchanges"
-    diagram_box(ax, 0, 21, 19, 10, "base row\nour defaults", "#d9ead3")
-    diagram_box(ax, 0, 3, 19, 13, "\n".join([head, *changed]), "#fce5cd")
+    diagram_box(ax, 0, 21, 19, 10, "base row\nour defaults", GREEN)
+    diagram_box(ax, 0, 3, 19, 13, "\n".join([head, *changed]), ORANGE)
     for y in (21, 6):
-        diagram_box(ax, 29, y, 15, 8, f"{seeds} seed{'s' * (seeds > 1)},\na run each", "#cfe2f3")
+        diagram_box(ax, 29, y, 15, 8, f"{count(seeds, 'seed')},\na run each", BLUE)
         diagram_arrow(ax, 19.5, y + 4, 28.5, y + 4)
         diagram_arrow(ax, 44.5, y + 4, 53.5, 20 if y > 10 else 17)
-    diagram_box(ax, 54, 13, 18, 11, "differences,\nseed by seed,\nin points", "0.93")
-    diagram_box(ax, 81, 21, 18, 9, "ours: mean, spread,\nmargin of chance", "#cfe2f3")
+    diagram_box(ax, 54, 13, 18, 11, "differences,\nseed by seed,\nin points", LIGHT_GREY)
+    diagram_box(ax, 81, 21, 18, 9, "ours: mean, spread,\nmargin of chance", BLUE)
     diagram_arrow(ax, 72.5, 19, 80.5, 25)
     if grid.source:
-        diagram_box(ax, 81, 4, 18, 9, "the paper's: one\nnumber less another", "0.93")
+        diagram_box(ax, 81, 4, 18, 9, "the paper's: one\nnumber less another", LIGHT_GREY)
         ax.annotate("", (90, 13.5), (90, 20.5), arrowprops={"arrowstyle": "<->", "color": "0.3", "lw": 0.9})
         ax.text(91, 17, "agree?", fontsize=8.5, va="center")
     return figure
@@ -71,7 +70,7 @@ def slopes(found, grid: Grid) -> Figure:
         right = 1 + STEP * (len(lines) - 1)
         frame_slopes(ax, METRIC_NAMES[metric], lines, right, theirs=theirs)
     axes[0, 0].set_ylabel(POINTS)
-    legend(axes[0, -1], styles, sorted(set(found["base"]), key=order.index))
+    slopes_legend(axes[0, -1], styles, sorted(set(found["base"]), key=order.index))
     return figure
 
 
@@ -89,7 +88,7 @@ def draw_row(ax, x: float, line: dict, colour: str, marker: str) -> None:
 def frame_slopes(ax, title: str, lines: list[dict], right: float, *, theirs: bool) -> None:
     """Axes of a slope chart, as far as its points go, and the base row."""
     ends = [x for line in lines for x in (line["their_points"], *line["each"], line["points"] + line["points_std"],
-                                          line["points"] - line["points_std"]) if x == x]
+                                          line["points"] - line["points_std"]) if np.isfinite(x)]
     low, high = min(ends, default=0), max(ends, default=0)
     room = 0.08 * max(high - low, 1)
     low, high = min(low, 0) - room, max(high, 0) + room
@@ -99,7 +98,7 @@ def frame_slopes(ax, title: str, lines: list[dict], right: float, *, theirs: boo
     ax.set_xticks([*ticks], [*ticks.values()])
 
 
-def legend(ax, styles: dict[str, tuple], bases: list[str]) -> None:
+def slopes_legend(ax, styles: dict[str, tuple], bases: list[str]) -> None:
     """Rows by colour and marker, the base rows as a line, and the margins."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -112,7 +111,7 @@ def legend(ax, styles: dict[str, tuple], bases: list[str]) -> None:
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
 
 
-def identical(table: np.ndarray, leads: dict[str, np.ndarray]) -> Figure:
+def identical_rows_figure(table: np.ndarray, leads: dict[str, np.ndarray]) -> Figure:
     """A simulated table of rows that do not differ, and how far its best row leads, over many such tables.
 
     Parameters
@@ -180,7 +179,8 @@ def two_at_once(gains: dict[str, list[float]], metrics: tuple[str, ...]) -> Figu
         bars = ax.bar(x, values, 0.92 * width, color=colour, alpha=0.8, hatch=hatch, edgecolor="white", label=name)
         ax.bar_label(bars, fmt="%+.1f", fontsize=8.5, padding=2)
     ax.axhline(0, color="0.3", lw=0.8)
-    ax.set(xticks=range(len(metrics)), xticklabels=[METRIC_NAMES[m] for m in metrics], ylabel="gain (percentage points)")
+    ax.set(xticks=range(len(metrics)), xticklabels=[METRIC_NAMES[m] for m in metrics],
+           ylabel="gain (percentage points)")
     ax.margins(y=0.15)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8.5)
     return figure

@@ -9,7 +9,8 @@ from adlib import find_input, metrics
 from adlib.data.category import Category, list_categories, list_files
 from adlib.data.images import read_image, read_mask, shrink_mask
 from adlib.explorer.quantize import CMAP, normal_scale
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
+from adlib.lessons.plots.diagrams import BLUE, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.metrics import METRIC_NAMES as NUMBERS
 
 
@@ -43,30 +44,23 @@ def gallery(category: Category, indices: list[int], *, outlined: bool = True) ->
     figure, axes = new_figure(1, len(indices), width=1.55, height=1.75)
     for i, ax in zip(indices, axes.flat, strict=True):
         mask = category.masks[i] if outlined and category.masks is not None else None
-        picture(ax, category.test[i], mask=mask, title=name_of(category, i))
+        picture(ax, category.test[i], mask=mask, title=defect_name(category, i))
     return figure
 
 
-def name_of(category: Category, index: int) -> str:
-    return category.defects[index].replace("good", "normal").replace("_", " ")
-
-
-def floor_diagram(shapes: list[tuple], size: int) -> Figure:
+def nearest_patch_diagram(shapes: list[tuple], size: int) -> Figure:
     """How the training-free floor turns an image into a map, with the shapes of this run."""
-    figure, axes = new_figure(1, 1, width=9.6, height=2.9)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 35))
-    ax.set_axis_off()
-    diagram_box(ax, 0, 13, 12, 9, f"image\n3 x {size} x {size}", "0.93")
-    diagram_box(ax, 18, 9, 13, 17, "frozen teacher\n(ImageNet)", "#cfe2f3")
+    figure, ax = new_diagram(width=9.6, height=2.9, top=34)
+    diagram_box(ax, 0, 13, 12, 9, f"image\n3 x {size} x {size}", LIGHT_GREY)
+    diagram_box(ax, 18, 9, 13, 17, "frozen teacher\n(ImageNet)", BLUE)
     for k, (channels, side) in enumerate(shapes):
         y = 25 - 12 * k
-        diagram_box(ax, 38, y, 15, 8, f"level {k + 1}\n{channels} x {side} x {side}", "#cfe2f3")
-        diagram_box(ax, 59, y, 18, 8, "distance to the nearest\nremembered feature", "#fce5cd")
+        diagram_box(ax, 38, y, 15, 8, f"level {k + 1}\n{channels} x {side} x {side}", BLUE)
+        diagram_box(ax, 59, y, 18, 8, "distance to the nearest\nremembered feature", ORANGE)
         for x0, x1, y0 in [(31, 38, 17.5), (53, 59, y + 4)]:
             diagram_arrow(ax, x0, y0, x1, y + 4)
         diagram_arrow(ax, 77, y + 4, 84, 17.5)
-    diagram_box(ax, 84, 12, 15, 11, "upsample, add\nmap 256 x 256\nscore = largest", "0.93")
+    diagram_box(ax, 84, 12, 15, 11, "upsample, add\nmap 256 x 256\nscore = largest", LIGHT_GREY)
     diagram_arrow(ax, 12, 17.5, 18, 17.5)
     return figure
 
@@ -77,7 +71,7 @@ def heatmaps(category: Category, maps: Tensor, indices: list[int], *, scale: dic
     figure, axes = new_figure(2, len(indices), width=1.55, height=1.7)
     for column, i in zip(axes.T, indices, strict=True):
         mask = None if category.masks is None else category.masks[i]
-        picture(column[0], category.test[i], mask=mask, title=name_of(category, i))
+        picture(column[0], category.test[i], mask=mask, title=defect_name(category, i))
         shown = picture(column[1], maps[i], mask=mask, cmap=CMAP, **scale)
     figure.colorbar(shown, ax=axes[1], label="pixel score", shrink=0.8, pad=0.01)
     return figure
@@ -104,7 +98,7 @@ def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[i
     rows = [(title, *row) for title, row in (extra or {}).items()]
     for i in indices:
         mask = None if category.masks is None else category.masks[i]
-        rows.append((name_of(category, i), category.test[i], mask, {name: m[i] for name, m in columns.items()}))
+        rows.append((defect_name(category, i), category.test[i], mask, {name: m[i] for name, m in columns.items()}))
     shape = (1 + len(columns), len(rows)) if across else (len(rows), 1 + len(columns))
     figure, axes = new_figure(*shape, width=1.5, height=1.55)
     for n, (line, (title, image, mask, maps)) in enumerate(zip(axes.T if across else axes, rows, strict=True)):
@@ -120,7 +114,7 @@ def level_maps(category: Category, index: int, levels: list[Tensor], total: Tens
     """One image, its distance map at each level, each on a scale of its own, and their sum."""
     figure, axes = new_figure(1, 2 + len(levels), width=1.9, height=1.9)
     mask = None if category.masks is None else category.masks[index]
-    picture(axes[0, 0], category.test[index], mask=mask, title=name_of(category, index))
+    picture(axes[0, 0], category.test[index], mask=mask, title=defect_name(category, index))
     for k, (ax, level) in enumerate(zip(axes[0, 1:], levels, strict=False)):
         picture(ax, level, cmap=CMAP, title=f"level {k + 1}: {level.shape[-1]} x {level.shape[-1]}")
     picture(axes[0, -1], total, mask=mask, cmap=CMAP, title="sum at 256 x 256")
@@ -147,16 +141,16 @@ def threshold_steps(maps: np.ndarray, masks: np.ndarray) -> Figure:
     curves = metrics.pixel_curves(maps, masks)
     figure, axes = new_figure(len(maps), len(curves.thresholds) + 1, width=1.75, height=1.95)
     for image, (line, scores, mask) in enumerate(zip(axes, maps, masks, strict=True)):
-        cells(line[0], scores, mask, np.full(mask.shape, "1.0", object), f"image {image}: scores")
+        draw_numbers(line[0], scores, mask, np.full(mask.shape, "1.0", object), f"image {image}: scores")
         for ax, t in zip(line[1:], curves.thresholds, strict=True):
             found = scores >= t
             colours = np.where(mask, np.where(found, "#009e73", "#e69f00"), np.where(found, "#cc79a7", "1.0"))
             hits, false, missed = (found & mask).sum(), (found & ~mask).sum(), (~found & mask).sum()
-            cells(ax, scores, mask, colours, f"score >= {t:g}\n{hits} hit, {missed} missed, {false} false")
+            draw_numbers(ax, scores, mask, colours, f"score >= {t:g}\n{hits} hit, {missed} missed, {false} false")
     return figure
 
 
-def cells(ax, scores: np.ndarray, mask: np.ndarray, colours: np.ndarray, title: str) -> None:
+def draw_numbers(ax, scores: np.ndarray, mask: np.ndarray, colours: np.ndarray, title: str) -> None:
     """A map as a grid of numbers, one colour a cell, anomalous cells framed."""
     from matplotlib.patches import Rectangle
 
@@ -172,7 +166,7 @@ def cells(ax, scores: np.ndarray, mask: np.ndarray, colours: np.ndarray, title: 
         spine.set_visible(False)
 
 
-def curves(maps: Tensor, masks: Tensor, *, limit: float = 0.3, marks: bool = False) -> Figure:
+def metric_curves(maps: Tensor, masks: Tensor, *, limit: float = 0.3, marks: bool = False) -> Figure:
     """ROC, PR, PRO and instance curve of one category, the area that each number measures shaded."""
     c = metrics.pixel_curves(maps, masks)
     figure, axes = new_figure(1, 4, width=2.75, height=2.7)
@@ -182,7 +176,7 @@ def curves(maps: Tensor, masks: Tensor, *, limit: float = 0.3, marks: bool = Fal
     roc.fill_between(c.fpr, c.tpr, color=NORMAL, alpha=0.15, lw=0)
     roc.plot([0, 1], [0, 1], color=QUIET, ls=":", lw=1)
     roc.set(title=f"ROC: pixel AUROC {c.roc_area():.3f}", xlabel="false-positive rate", ylabel="true-positive rate")
-    steps(pr, c.recall, c.precision, style)
+    draw_steps(pr, c.recall, c.precision, style)
     pr.axhline(np.asarray(masks).mean(), color=QUIET, ls=":", lw=1)
     pr.set(title=f"PR: pixel AP {c.average_precision():.3f}", xlabel="recall of pixels", ylabel="precision")
     region.plot(c.fpr, c.pro, **style)
@@ -192,7 +186,7 @@ def curves(maps: Tensor, masks: Tensor, *, limit: float = 0.3, marks: bool = Fal
     region.axvline(limit, color=QUIET, ls=":", lw=1)
     title = f"PRO to {limit}: {c.pro_area(limit):.3f}"
     region.set(title=title, xlabel="false-positive rate", ylabel="mean overlap per region")
-    steps(instance, c.instance_recall[::-1], c.instance_envelope[::-1], style)
+    draw_steps(instance, c.instance_recall[::-1], c.instance_envelope[::-1], style)
     if marks:
         instance.plot(c.instance_recall, c.instance_precision, "x", color=ANOMALOUS, label="before taking the better")
         instance.legend(fontsize=8, loc="lower right")
@@ -203,7 +197,7 @@ def curves(maps: Tensor, masks: Tensor, *, limit: float = 0.3, marks: bool = Fal
     return figure
 
 
-def steps(ax, recall: np.ndarray, precision: np.ndarray, style: dict) -> None:
+def draw_steps(ax, recall: np.ndarray, precision: np.ndarray, style: dict) -> None:
     """A step curve whose filled area is the sum that the number is defined as."""
     r, p = np.concatenate([[0], recall]), np.concatenate([precision[:1], precision])
     ax.plot(r, p, drawstyle="steps-pre", **style)
@@ -224,7 +218,7 @@ def change_table(rows: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def audit(rows: list[dict]) -> Figure:
+def protocol_changes(rows: list[dict]) -> Figure:
     """How far each published choice moves each number: a dot per variant, named where it moves by 0.015 and more."""
     groups = list(dict.fromkeys((r["what"], r["metric"]) for r in rows if r["what"] != "ours"))
     figure, axes = new_figure(1, 1, width=7.6, height=0.36 * len(groups) + 0.9)

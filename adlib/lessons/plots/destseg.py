@@ -4,41 +4,38 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure, picture
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, PINK, diagram_arrow, diagram_box, new_diagram
 from adlib.networks.layers import upsample
 from adlib.perlin import fade
 
-TEACHER, STUDENT, COMPARED, OTHER = "#cfe2f3", "#d9ead3", "#fce5cd", "0.93"
-COMPARE = {"product": "T * S", "concat": "T, S", "distance": "1 - cos"}
+COMPARISON_TEXTS = {"product": "T * S", "concat": "T, S", "distance": "1 - cos"}
 
 
-def architecture(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, compare: str, channels: int,
-                 width: int | None, decoder: bool, denoising: bool) -> Figure:
+def destseg_architecture(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, compare: str,
+                         channels: int, width: int | None, decoder: bool, denoising: bool) -> Figure:
     """Teacher above, student below, what is made of both at each level, and the segmentation network behind it.
 
     `shapes` holds (C, H) of each level; `channels` enter the segmentation network, which `width` None leaves out.
     """
-    lowest = -1 if decoder else 14
-    figure, axes = new_figure(1, 1, width=9.9, height=0.081 * (57 - lowest))
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 119), ylim=(lowest, 57))
-    ax.set_axis_off()
+    bottom = 0 if decoder else 15
+    figure, ax = new_diagram(width=9.9, height=0.081 * (58 - bottom), top=56, right=118, bottom=bottom)
     rows = {"teacher": 47, "compare": 32, "decoder": 17, "encoder": 2}
-    diagram_box(ax, 0, rows["teacher"], 14, 8, f"clean image\n3 x {size} x {size}", OTHER)
+    diagram_box(ax, 0, rows["teacher"], 14, 8, f"clean image\n3 x {size} x {size}", LIGHT_GREY)
     seen = "corrupted\nimage" if denoising else "clean\nimage"
-    diagram_box(ax, 0, rows["encoder"] if decoder else rows["decoder"], 14, 8, seen, OTHER)
+    diagram_box(ax, 0, rows["encoder"] if decoder else rows["decoder"], 14, 8, seen, LIGHT_GREY)
     for k, (level, (c, side)) in enumerate(shapes.items()):
         x = 21 + 19 * k
-        diagram_box(ax, x, rows["teacher"], 14, 8, f"teacher {level}\n{c} x {side} x {side}", TEACHER)
-        diagram_box(ax, x, rows["compare"], 14, 8, COMPARE[compare] if width else "1 - cos", COMPARED)
-        diagram_box(ax, x, rows["decoder"], 14, 8, f"student {level}\n{c} x {side} x {side}", STUDENT)
+        diagram_box(ax, x, rows["teacher"], 14, 8, f"teacher {level}\n{c} x {side} x {side}", BLUE)
+        diagram_box(ax, x, rows["compare"], 14, 8, COMPARISON_TEXTS[compare] if width else "1 - cos", ORANGE)
+        diagram_box(ax, x, rows["decoder"], 14, 8, f"student {level}\n{c} x {side} x {side}", GREEN)
         diagram_arrow(ax, x - 5 if k else 14, rows["teacher"] + 4, x, rows["teacher"] + 4)
         diagram_arrow(ax, x + 7, rows["teacher"], x + 7, rows["compare"] + 8)
         diagram_arrow(ax, x + 7, rows["decoder"] + 8, x + 7, rows["compare"])
         if k < len(shapes) - 1:
             ax.plot([x + 14, x + 19], [rows["compare"] + 4] * 2, color="0.3", lw=0.9)      # collected, not passed on
         if decoder:
-            diagram_box(ax, x, rows["encoder"], 14, 8, f"encoder\n{student_width * 2**k} x {side} x {side}", STUDENT)
+            diagram_box(ax, x, rows["encoder"], 14, 8, f"encoder\n{student_width * 2**k} x {side} x {side}", GREEN)
             diagram_arrow(ax, x - 5 if k else 14, rows["encoder"] + 4, x, rows["encoder"] + 4)
             if k < len(shapes) - 1:
                 diagram_arrow(ax, x + 19, rows["decoder"] + 4, x + 14, rows["decoder"] + 4)
@@ -46,22 +43,23 @@ def architecture(shapes: dict[int, tuple[int, int]], size: int, *, student_width
             diagram_arrow(ax, x - 5 if k else 14, rows["decoder"] + 4, x, rows["decoder"] + 4)
     if decoder:
         side = size // 32
-        diagram_box(ax, 79, rows["encoder"] + 7, 17, 9, f"bottleneck\n{8 * student_width} x {side} x {side}", STUDENT)
+        diagram_box(ax, 79, rows["encoder"] + 7, 17, 9, f"bottleneck\n{8 * student_width} x {side} x {side}", GREEN)
         diagram_arrow(ax, 73, rows["encoder"] + 4, 79, rows["encoder"] + 9)
         diagram_arrow(ax, 79, rows["encoder"] + 14, 73, rows["decoder"] + 4)
     diagram_arrow(ax, 73, rows["compare"] + 4, 79, rows["compare"] + 4)
     if width:
-        diagram_box(ax, 79, rows["compare"] - 1, 17, 10, f"concatenate\n{channels} x {size // 4} x {size // 4}", COMPARED)
-        diagram_box(ax, 102, rows["compare"] - 1, 16, 10, f"2 residual blocks\nASPP, 2 convs\n{width} wide", "#ead1dc")
+        shape = f"{channels} x {size // 4} x {size // 4}"
+        diagram_box(ax, 79, rows["compare"] - 1, 17, 10, f"concatenate\n{shape}", ORANGE)
+        diagram_box(ax, 102, rows["compare"] - 1, 16, 10, f"2 residual blocks\nASPP, 2 convs\n{width} wide", PINK)
         diagram_arrow(ax, 96, rows["compare"] + 4, 102, rows["compare"] + 4)
-        diagram_box(ax, 102, rows["teacher"], 16, 8, "sigmoid, upsample\nmap 256 x 256", OTHER)
+        diagram_box(ax, 102, rows["teacher"], 16, 8, "sigmoid, upsample\nmap 256 x 256", LIGHT_GREY)
         diagram_arrow(ax, 110, rows["compare"] + 9, 110, rows["teacher"])
     else:
-        diagram_box(ax, 79, rows["compare"], 17, 8, "product\nmap 256 x 256", OTHER)
+        diagram_box(ax, 79, rows["compare"], 17, 8, "product\nmap 256 x 256", LIGHT_GREY)
     return figure
 
 
-def lattice(gradients: Tensor, noise: Tensor) -> Figure:
+def noise_lattice(gradients: Tensor, noise: Tensor) -> Figure:
     """Perlin noise of a small lattice with the gradients it is made of, and the curve that blends between points.
 
     Parameters

@@ -9,20 +9,21 @@ from torch import Tensor
 from adlib.data.category import Category
 from adlib.explorer.quantize import CMAP
 from adlib.lessons import failures
-from adlib.lessons.failures import Facts, Failure, RegionAppearance
+from adlib.lessons.appearance import ALIGNED, RegionAppearance
+from adlib.lessons.failures import Facts, Failure
 from adlib.lessons.plots import (
     ACCENT,
     ANOMALOUS,
+    METHOD_MARKS,
     NORMAL,
     OUTLINE,
     QUIET,
-    diagram_arrow,
-    diagram_box,
+    defect_name,
     new_figure,
     picture,
 )
-from adlib.lessons.plots.data_and_metrics import name_of
-from adlib.lessons.plots.masked_rd import MARKS
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
+from adlib.lessons.psychometrics import wilson
 
 SCALE = {"vmin": 0.0, "vmax": 2.0, "cmap": CMAP}        # of maps in normal units
 UNITS = "normal units: 0 median, 1 the 99.9 %\nquantile of the validation images' pixels"
@@ -30,23 +31,20 @@ UNITS = "normal units: 0 median, 1 the 99.9 %\nquantile of the validation images
 
 def steps_diagram(methods: list[str], size: int) -> Figure:
     """From a run to a cause, as a diagram."""
-    figure, axes = new_figure(1, 1, width=9.6, height=3.1)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 37))
-    ax.set_axis_off()
+    figure, ax = new_diagram(width=9.6, height=3.1, top=36)
     runs = f"of {len(methods)} runs"
-    rows = [(27, f"test image 3 x {size} x {size}\nand mask 256 x 256", "0.93",
+    rows = [(27, f"test image 3 x {size} x {size}\nand mask 256 x 256", LIGHT_GREY,
              "what can be seen\nsize, contrast, what is usual"),
-            (14, f"maps 256 x 256\n{runs}", "#cfe2f3", "where the map responds\nshare, distance, loudness"),
-            (1, f"scores and thresholds\n{runs}", "#cfe2f3", "verdict: false alarm, miss\nor alarm from elsewhere")]
+            (14, f"maps 256 x 256\n{runs}", BLUE, "where the map responds\nshare, distance, loudness"),
+            (1, f"scores and thresholds\n{runs}", BLUE, "verdict: false alarm, miss\nor alarm from elsewhere")]
     for y, start, colour, fact in rows:
         diagram_box(ax, 0, y, 22, 9, start, colour)
-        diagram_box(ax, 36, y, 28, 9, fact, "#fce5cd")
+        diagram_box(ax, 36, y, 28, 9, fact, ORANGE)
         diagram_arrow(ax, 22, y + 4.5, 36, y + 4.5)
         diagram_arrow(ax, 64, y + 4.5, 78, 15.5 + y / 5)
     for y0, y1 in [(28, 21), (16, 8)]:
         diagram_arrow(ax, 22, y0, 36, y1)
-    diagram_box(ax, 78, 14, 21, 9, "rules in a fixed order:\na suggested cause", "#d9ead3")
+    diagram_box(ax, 78, 14, 21, 9, "rules in a fixed order:\na suggested cause", GREEN)
     return figure
 
 
@@ -79,7 +77,7 @@ def verdict_grid(margins: dict[str, np.ndarray], labels: np.ndarray, normal: dic
     return figure
 
 
-def page(data: Category, failure: Failure, method: str, levels: dict[str, np.ndarray],
+def failure_page(data: Category, failure: Failure, method: str, levels: dict[str, np.ndarray],
          margins: dict[str, np.ndarray]) -> Figure:
     """One failure on one page: the image, its mask, the map of every method on one scale, the facts and the cause.
 
@@ -98,7 +96,7 @@ def page(data: Category, failure: Failure, method: str, levels: dict[str, np.nda
     figure, axes = new_figure(2, columns, width=1.55, height=0.9 + 0.085 * lines,
                               gridspec_kw={"height_ratios": [1.8, 0.17 * lines]})
     mask, marked = region_or_spot(data, i, levels[method][i])
-    picture(axes[0, 0], data.test[i], title=name_of(data, i))
+    picture(axes[0, 0], data.test[i], title=defect_name(data, i))
     picture(axes[0, 1], data.test[i], mask=mask, title=marked)
     for ax, (name, level) in zip(axes[0, 2:], levels.items(), strict=False):
         shown = picture(ax, level[i], mask=mask, title=f"{name}\n{verdict(margins[name][i])}", **SCALE)
@@ -149,28 +147,29 @@ def facts_of(facts: Facts) -> list[tuple[str, str]]:
     rows = [("score's margin", f"{facts.margin:+.2f} (loudest validation {facts.loudest:+.2f})")]
     if facts.region:
         rows += [("region", f"{facts.region.pixels} px = {facts.region.cells:.1f} cells"),
-                 *look_rows("region", facts.region),
+                 *appearance_rows("region", facts.region),
                  ("response near the region", f"{facts.share:.0%} (by chance {facts.area:.0%})"),
                  ("peak to region", f"{facts.distance:.1f} cells")]
     rows += [("response elsewhere", f"{facts.background:.2f} (usual 1), peak {facts.peak:.2f}"),
              ("spot at the peak", f"{facts.spot.pixels} px = {facts.spot.cells:.1f} cells"),
-             *look_rows("spot", facts.spot)]
+             *appearance_rows("spot", facts.spot)]
     return rows
 
 
-def look_rows(name: str, look: RegionAppearance) -> list[tuple[str, str]]:
-    rows = [(f"{name}: contrast", f"{look.contrast:.3f} (usual {look.usual_contrast:.3f})")]
-    if look.aligned >= failures.ALIGNED:
-        rows += [(f"{name}: unlike its place", f"{look.difference:.3f} (usual {look.usual_difference:.3f})")]
+def appearance_rows(name: str, found: RegionAppearance) -> list[tuple[str, str]]:
+    rows = [(f"{name}: contrast", f"{found.contrast:.3f} (usual {found.usual_contrast:.3f})")]
+    if found.aligned >= ALIGNED:
+        rows += [(f"{name}: unlike its place", f"{found.difference:.3f} (usual {found.usual_difference:.3f})")]
         if name == "region":
-            rows += [("region: shape, colours", f"{look.elongation:.1f} long, {look.familiar:.0%} familiar")]
+            rows += [("region: shape, colours", f"{found.elongation:.1f} long, {found.familiar:.0%} familiar")]
     return rows
 
 
 def cause_table(found: dict[str, list[Failure]]) -> Figure:
     """How many failures of each kind have which suggested cause, by method."""
-    return counts({kind: {method: [x.causes[0] for x in failed if x.kind == kind] for method, failed in found.items()}
-                   for kind in failures.KINDS}, "failures")
+    causes = {kind: {method: [x.causes[0] for x in failed if x.kind == kind] for method, failed in found.items()}
+              for kind in failures.KINDS}
+    return count_tables(causes, "failures")
 
 
 def defect_table(data: Category, found: dict[str, list[Failure]]) -> Figure:
@@ -178,10 +177,10 @@ def defect_table(data: Category, found: dict[str, list[Failure]]) -> Figure:
     missed = {name: [] for name in dict.fromkeys(data.defects) if name != "good"}
     for failure in [x for failed in found.values() for x in failed if x.kind == failures.MISS]:
         missed[data.defects[failure.index]].append(failure.causes[0])
-    return counts({"misses, all methods": {k.replace("_", " "): v for k, v in missed.items()}}, "misses")
+    return count_tables({"misses, all methods": {k.replace("_", " "): v for k, v in missed.items()}}, "misses")
 
 
-def counts(panels: dict[str, dict[str, list[str]]], unit: str) -> Figure:
+def count_tables(panels: dict[str, dict[str, list[str]]], unit: str) -> Figure:
     """Heat tables of how often each cause occurs in each row, on one colour scale; causes that never occur left out."""
     from matplotlib.ticker import MaxNLocator
 
@@ -236,7 +235,7 @@ def disagreement(data: Category, chosen: list[tuple[int, str]], levels: dict[str
     figure, axes = new_figure(len(chosen), 1 + len(levels), width=1.6, height=1.8)
     for row, (i, winner) in zip(axes, chosen, strict=True):
         mask = None if data.masks is None else np.asarray(data.masks[i])
-        picture(row[0], data.test[i], mask=mask, title=name_of(data, i))
+        picture(row[0], data.test[i], mask=mask, title=defect_name(data, i))
         for ax, (name, level) in zip(row[1:], levels.items(), strict=True):
             shown = picture(ax, level[i], mask=mask, title=f"{name}\n{verdict(margins[name][i])}", **SCALE)
             ax.title.set_fontweight("bold" if name == winner else "normal")
@@ -244,7 +243,7 @@ def disagreement(data: Category, chosen: list[tuple[int, str]], levels: dict[str
     return figure
 
 
-def painted(images: Tensor, titles: list[str], across: int) -> Figure:
+def painted_images(images: Tensor, titles: list[str], across: int) -> Figure:
     """Painted images, (N, 3, S, S) in [0, 1], so many across."""
     figure, axes = new_figure(-(-len(images) // across), across, width=1.5, height=1.65)
     for ax, image, title in zip(axes.flat, images, titles, strict=False):
@@ -270,10 +269,10 @@ def psychometric(diameters: list[float], contrasts: list[float], rates: dict[str
     shifts = np.geomspace(0.9, 1.11, len(rates))
     for c, (ax, contrast) in enumerate(zip(axes[0], contrasts, strict=True)):
         for (method, p), shift in zip(rates.items(), shifts, strict=True):
-            colour, marker = MARKS[method]
+            colour, marker = METHOD_MARKS[method]
             x = np.array([left, *diameters]) * shift
             y = np.array([false_alarms[method], *p[c]])
-            low, high = failures.wilson(np.round(y * n), n)
+            low, high = wilson(np.round(y * n), n)
             ax.vlines(x, low, high, color=colour, lw=0.9, alpha=0.6)
             ax.plot(x[1:], y[1:], marker=marker, color=colour, ms=4.5, lw=1.2, label=method if c == 0 else None)
             ax.plot(x[0], y[0], marker, color=colour, ms=4.5)
@@ -287,7 +286,7 @@ def psychometric(diameters: list[float], contrasts: list[float], rates: dict[str
     return figure
 
 
-def smallest(rows: dict[str, list[float]], diameters: list[float], contrasts: list[float],
+def smallest_defects(rows: dict[str, list[float]], diameters: list[float], contrasts: list[float],
              false_alarms: dict[str, float]) -> Figure:
     """The smallest diameter that each method sees at each contrast, beside its false-alarm rate."""
     figure, axes = new_figure(1, 1, width=6.4, height=0.36 * len(rows) + 1.0)

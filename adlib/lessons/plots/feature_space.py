@@ -10,49 +10,47 @@ from adlib.lessons.feature_space import Patches, Positions
 from adlib.lessons.plots import (
     ACCENT,
     ANOMALOUS,
+    METHOD_MARKS,
     NORMAL,
     OUTLINE,
     QUIET,
-    diagram_arrow,
-    diagram_box,
+    defect_name,
     new_figure,
     picture,
 )
-from adlib.lessons.plots.data_and_metrics import name_of
-from adlib.lessons.plots.masked_rd import MARKS
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 
 POSITION_MARKS = {"normal": (NORMAL, "o"), "anomalous": (ANOMALOUS, "^")}
 ANSWER_COLOURS = {"own": "0.25", "normal": NORMAL, "anomalous": ANOMALOUS}
 
 
-def way_of_a_feature(level: int, shape: tuple[int, int], size: int, count: int) -> Figure:
+def feature_diagram(level: int, shape: tuple[int, int], size: int, count: int) -> Figure:
     """From an image to the two things this lesson makes of features; `shape` is (C, H) of a level."""
-    (channels, side), (figure, axes) = shape, new_figure(1, 1, width=9.6, height=3.0)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 35))
-    ax.set_axis_off()
-    diagram_box(ax, 0, 13, 12, 9, f"test image\n3 x {size} x {size}", "0.93")
-    for y, name, colour in [(24, "teacher", "#cfe2f3"), (2, "student", "#d9ead3")]:
+    channels, side = shape
+    figure, ax = new_diagram(width=9.6, height=3.0, top=34)
+    diagram_box(ax, 0, 13, 12, 9, f"test image\n3 x {size} x {size}", LIGHT_GREY)
+    for y, name, colour in [(24, "teacher", BLUE), (2, "student", GREEN)]:
         diagram_box(ax, 18, y, 17, 9, f"{name}, level {level}\n{channels} x {side} x {side}", colour)
         diagram_box(ax, 44, y, 21, 9, f"features at {count} drawn\npositions: {count} x {channels}", colour)
         diagram_arrow(ax, 12, 17.5, 18, y + 4.5)
         diagram_arrow(ax, 35, y + 4.5, 44, y + 4.5)
-    diagram_box(ax, 76, 24, 23, 9, f"PCA, then t-SNE\na picture: {2 * count} x 2", "#fce5cd")
-    diagram_box(ax, 76, 2, 23, 9, "which teacher feature is\nnearest? a number", "#fce5cd")
+    diagram_box(ax, 76, 24, 23, 9, f"PCA, then t-SNE\na picture: {2 * count} x 2", ORANGE)
+    diagram_box(ax, 76, 2, 23, 9, "which teacher feature is\nnearest? a number", ORANGE)
     for y in (28.5, 6.5):
         for end in (28.5, 6.5):
             diagram_arrow(ax, 65, y, 76, end)
     return figure
 
 
-def drawn(category: Category, positions: dict[int, Positions], sides: dict[int, int], indices: list[int]) -> Figure:
+def drawn_positions(category: Category, positions: dict[int, Positions], sides: dict[int, int],
+                    indices: list[int]) -> Figure:
     """The positions of each level, a row each, on some test images; the mask outlined."""
     figure, axes = new_figure(len(positions), len(indices), width=1.6, height=1.7)
     for n, (line, (level, p)) in enumerate(zip(axes, positions.items(), strict=True)):
         line[0].set_ylabel(f"level {level}")
         for ax, i in zip(line, indices, strict=True):
             mask = None if category.masks is None else category.masks[i]
-            picture(ax, category.test[i], mask=mask, title="" if n else name_of(category, i))
+            picture(ax, category.test[i], mask=mask, title="" if n else defect_name(category, i))
             for name, (colour, marker) in POSITION_MARKS.items():
                 here = (p.image == i) & (p.anomalous == (name == "anomalous"))
                 x, y = ((v[here] + 0.5) * 256 / sides[level] for v in (p.column, p.row))
@@ -61,7 +59,7 @@ def drawn(category: Category, positions: dict[int, Positions], sides: dict[int, 
     return figure
 
 
-def planes(panels: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figure:
+def embeddings(panels: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figure:
     """t-SNE pictures in a grid: colour says the kind of a position, the marker the network; a line joins a position's.
 
     Parameters
@@ -77,14 +75,14 @@ def planes(panels: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figu
             ax.set(xticks=[], yticks=[], title="" if row != rows[0] else column,
                    xlabel="" if row != rows[-1] else "t-SNE 1 (no unit)")
             if (row, column) in panels:
-                plane(ax, *panels[row, column])
+                draw_embedding(ax, *panels[row, column])
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2 if len(columns) < 3 else 4, frameon=False,
                   handletextpad=0.2, columnspacing=1.2)
     return figure
 
 
-def plane(ax, y: np.ndarray, anomalous: np.ndarray) -> None:
+def draw_embedding(ax, y: np.ndarray, anomalous: np.ndarray) -> None:
     """One embedding: teacher features as open circles, student features as filled triangles."""
     teacher, student = np.split(y, 2)
     ax.plot(*np.stack([teacher, student], axis=1).T, color="0.7", lw=0.4, zorder=0)     # (P, 2, 2) -> x and y, (2, P)
@@ -116,8 +114,9 @@ def shares(found: dict[str, dict[int, dict]], chance: dict[int, dict[str, float]
                 for kind, offset in (("normal", -0.15), ("anomalous", 0.15)):
                     draw_interval(ax, found[name][level][kind][number], n + offset, kind, n == 0)
                     if control:
-                        ax.plot(control[name][level][kind][number][0], n + offset, POSITION_MARKS[kind][1], mfc="none", ms=7,
-                                color=POSITION_MARKS[kind][0], label=f"{kind}, same angles at random" if n == 0 else "")
+                        colour, marker = POSITION_MARKS[kind]
+                        ax.plot(control[name][level][kind][number][0], n + offset, marker, color=colour, mfc="none",
+                                ms=7, label=f"{kind}, same angles at random" if n == 0 else "")
             ax.set(xlabel=f"{number} (share of positions)", xlim=(-0.03, 1.03), yticks=range(len(names)),
                    yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
@@ -130,7 +129,7 @@ def draw_interval(ax, share: tuple[float, float, float], y: float, kind: str, la
     ax.plot(share[0], y, marker, color=colour, ms=4.5, label=kind if labelled else "")
 
 
-def whose(found: dict[str, dict[int, dict]]) -> Figure:
+def nearest_kind_shares(found: dict[str, dict[int, dict]]) -> Figure:
     """Whose teacher feature is nearest to a student feature: stacked shares, per level, method and kind of position."""
     names, levels = list(found), list(next(iter(found.values())))
     figure, axes = new_figure(1, len(levels), width=3.1, height=0.5 * len(names) + 1.1, sharey=True)
@@ -150,7 +149,7 @@ def whose(found: dict[str, dict[int, dict]]) -> Figure:
     return figure
 
 
-def films(category: Category, reels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], defect: int,
+def film_strips(category: Category, reels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], defect: int,
           normal: int | None) -> Figure:
     """Maps of one defect, and of a normal image, after more and more training steps; a logarithmic scale per method.
 
@@ -192,7 +191,7 @@ def plain_ticks(axis, low: float, high: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def contrasts(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], chosen: int) -> Figure:
+def contrast_curves(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], chosen: int) -> Figure:
     """Score inside defects over normal images while students learn: all methods, then what each ratio is made of.
 
     Parameters
@@ -204,7 +203,7 @@ def contrasts(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], chose
     """
     figure, axes = new_figure(1, 1 + len(found), width=2.6, height=2.7)
     for ax, (name, (steps, inside, normal)) in zip(axes[0, 1:], found.items(), strict=True):
-        x, (colour, marker) = steps - steps[0], MARKS[name]
+        x, (colour, marker) = steps - steps[0], METHOD_MARKS[name]
         axes[0, 0].plot(x, inside[:, chosen] / normal, marker=marker, color=colour, ms=3.5, lw=1.2, label=name)
         ax.plot(x, inside, color=ANOMALOUS, lw=0.6, alpha=0.5)
         ax.plot(x, inside[:, chosen], color=ANOMALOUS, marker="^", ms=3.5, lw=1.4, label="inside the defect")
@@ -228,7 +227,7 @@ def step_axis(ax) -> None:
     ax.set_xticks([0, 1, 10, 100], ["0", "1", "10", "100"])
 
 
-def growth(grown: dict[int, dict[int, tuple[dict, dict]]]) -> Figure:
+def learning_curves(grown: dict[int, dict[int, tuple[dict, dict]]]) -> Figure:
     """What a student's features do while it learns: hit@1 above, the angle to the teacher below, a column per level.
 
     Parameters
@@ -253,7 +252,7 @@ def growth(grown: dict[int, dict[int, tuple[dict, dict]]]) -> Figure:
     return figure
 
 
-def nearest(category: Category, index: int, spot: tuple[int, int], side: int, patches: Patches,
+def retrieved_patches(category: Category, index: int, spot: tuple[int, int], side: int, patches: Patches,
             names: list[str]) -> Figure:
     """One position of a test image, and the normal training patches nearest to each network's feature of it.
 
@@ -266,17 +265,17 @@ def nearest(category: Category, index: int, spot: tuple[int, int], side: int, pa
     figure, axes = new_figure(len(names), 2 + patches.cos.shape[1], width=1.25, height=1.4)
     for ax in axes[1:, :2].flat:
         ax.set_axis_off()
-    picture(axes[0, 0], category.test[index], title=name_of(category, index))
+    picture(axes[0, 0], category.test[index], title=defect_name(category, index))
     axes[0, 0].plot(*((spot[i] + 0.5) * 256 / side for i in (1, 0)), "s", mfc="none", color=OUTLINE, ms=7, mew=1.4)
-    patch(axes[0, 1], category.test[index], spot, side, title="position")
+    draw_patch(axes[0, 1], category.test[index], spot, side, title="position")
     for q, line in enumerate(axes):
         for ax, i, r, c, cos in zip(line[2:], *(v[q] for v in vars(patches).values()), strict=True):
-            patch(ax, category.train[i], (r, c), side, title=f"{cos:.2f}")
+            draw_patch(ax, category.train[i], (r, c), side, title=f"{cos:.2f}")
         line[2].set_ylabel(names[q])
     return figure
 
 
-def patch(ax, image: Tensor, spot: tuple[int, int], side: int, *, title: str, reach: int = 5) -> None:
+def draw_patch(ax, image: Tensor, spot: tuple[int, int], side: int, *, title: str, reach: int = 5) -> None:
     """The surroundings of a grid cell, `reach` cells across and at least a quarter of the image; the cell framed."""
     cell, half = 256 / side, max(reach * 128 / side, 32)
     centre = [float(np.clip((x + 0.5) * cell, half, 256 - half)) for x in spot]

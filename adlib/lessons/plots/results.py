@@ -1,4 +1,4 @@
-"""Figures of lesson 08: runs and their spread, tables, intervals, what a number costs, and how it is flattered."""
+"""Figures of lesson 08: runs and their spread, tables, intervals, what a number costs, the bias of a chosen seed."""
 
 from collections.abc import Iterable
 
@@ -6,29 +6,26 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure
-from adlib.lessons.plots.masked_rd import MARKS
+from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, new_figure
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.runs import report, tables
 from adlib.runs.bootstrap import Comparison
 from adlib.runs.tables import count, in_points
 from adlib.settings import METRIC_NAMES
 
-OTHER = ("#333333", "P")        # a method that has no mark
+MARK_OF_OTHERS = ("#333333", "P")       # of a method that has no mark
 
 
-def road(rows: pd.DataFrame, resamples: int) -> Figure:
+def claim_diagram(rows: pd.DataFrame, resamples: int) -> Figure:
     """From runs to a claim, as a diagram."""
     m, c, n = (rows[name].nunique() for name in ("variant", "category", "seed"))
     factors = "\nx ".join([count(m, "method"), count(c, "category"), count(n, "seed")])
-    figure, axes = new_figure(1, 1, width=9.6, height=2.6)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 29))
-    ax.set_axis_off()
-    steps = [("runs", f"{factors}: {count(len(rows), 'run')}", "0.93"),
-             ("pairs", f"a - b within a category:\n{c} x {n} differences", "#cfe2f3"),
-             ("a mean", "over seeds,\nthen over categories", "#cfe2f3"),
-             ("an interval", f"{resamples:,} times\nother runs are drawn", "#fce5cd"),
-             ("a claim", '"a is ahead of b,\non these categories"', "#d9ead3")]
+    figure, ax = new_diagram(width=9.6, height=2.6, top=28)
+    steps = [("runs", f"{factors}: {count(len(rows), 'run')}", LIGHT_GREY),
+             ("pairs", f"a - b within a category:\n{c} x {n} differences", BLUE),
+             ("a mean", "over seeds,\nthen over categories", BLUE),
+             ("an interval", f"{resamples:,} times\nother runs are drawn", ORANGE),
+             ("a claim", '"a is ahead of b,\non these categories"', GREEN)]
     for k, (head, text, colour) in enumerate(steps):
         diagram_box(ax, 21 * k, 9, 16, 11, text, colour)
         ax.text(21 * k + 8, 23, head, ha="center", fontsize=10, fontweight="bold")
@@ -47,16 +44,16 @@ def winners(rows: pd.DataFrame, metrics: list[str]) -> Figure:
     best = {m: rows.pivot_table(index=["category", "seed"], columns="variant", values=m).idxmax(axis=1).unstack()
             for m in metrics if rows[m].notna().any()}
     height = max(len(table) for table in best.values())
-    figure, axes = panels(len(best), 2, width=4.2, height=0.42 * height + 0.8)
+    figure, axes = panel_grid(len(best), 2, width=4.2, height=0.42 * height + 0.8)
     for ax, (metric, table) in zip(axes, best.items(), strict=True):
         for (y, x), name in np.ndenumerate(table.to_numpy()):
             known = isinstance(name, str)
-            colour = 0.45 + 0.55 * np.array(to_rgb(mark(name)[0])) if known else (1, 1, 1)
+            colour = 0.45 + 0.55 * np.array(to_rgb(mark_of(name)[0])) if known else (1, 1, 1)
             ax.add_patch(_cell(x, y, facecolor=colour, hatch=None if known else "///"))
             ax.text(x, y, name if known else "", ha="center", va="center", fontsize=9)
-        ax.set(xlim=(-0.5, table.shape[1] - 0.5), ylim=(len(table) - 0.5, -0.5), title=f"highest {METRIC_NAMES[metric]}",
-               xticks=range(table.shape[1]), xticklabels=table.columns, yticks=range(len(table)),
-               yticklabels=table.index, xlabel="seed")
+        m, n = table.shape
+        ax.set(title=f"highest {METRIC_NAMES[metric]}", xlim=(-0.5, n - 0.5), ylim=(m - 0.5, -0.5), xlabel="seed",
+               xticks=range(n), xticklabels=table.columns, yticks=range(m), yticklabels=table.index)
         ax.tick_params(length=0)
     return figure
 
@@ -67,7 +64,7 @@ def every_run(rows: pd.DataFrame, metrics: list[str]) -> Figure:
     figure, axes = new_figure(len(metrics), 1, width=9.4, height=2.6, sharex=True)
     for ax, metric in zip(axes[:, 0], metrics, strict=True):
         for k, name in enumerate(names):
-            (colour, marker), shift = mark(name), (k - (len(names) - 1) / 2) * 0.8 / len(names)
+            (colour, marker), shift = mark_of(name), (k - (len(names) - 1) / 2) * 0.8 / len(names)
             for x, category in enumerate(categories):
                 own = rows.loc[(rows["variant"] == name) & (rows["category"] == category), metric]
                 ax.plot(np.full(len(own), x + shift), own, marker, color=colour, ms=5, mew=1.2, alpha=0.8, label=name)
@@ -89,7 +86,7 @@ def spreads(rows: pd.DataFrame, metric: str) -> Figure:
     for y, name in enumerate(names):
         std = cells[cells["variant"] == name].set_index("category")["std"]
         each, mean = in_points(std.drop("all").to_numpy()), in_points(std["all"])
-        ax.plot(each, np.full(len(each), y), "o", color=mark(name)[0], ms=6, alpha=0.6, label="one category")
+        ax.plot(each, np.full(len(each), y), "o", color=mark_of(name)[0], ms=6, alpha=0.6, label="one category")
         ax.plot(mean, y, "D", color=ACCENT, ms=7, label="mean over categories")
         ax.plot((each**2).sum() ** 0.5 / len(each), y, "|", color=ACCENT, ms=16, mew=1.5, label="by the formula")
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlim=(0, None),
@@ -115,7 +112,7 @@ def heat_tables(group: pd.DataFrame, metrics: list[str]) -> Figure:
 
 
 def texts(table: pd.DataFrame) -> np.ndarray:
-    """What is written into the cells of `results.table`: mean and spread, or how many categories are there."""
+    """What is written into the cells of `tables.table`: mean and spread, or how many categories are there."""
     parts = (table[name].to_numpy() for name in ("mean", "std", "n", "found", "of"))
     found = [[f"{found:.0f} of {of:.0f}" if n == 0 else "" if np.isnan(mean) else
               f"{mean:.3f}" + (f"\n± {std:.3f}" if n > 1 else "") for mean, std, n, found, of in zip(*row, strict=True)]
@@ -127,7 +124,8 @@ def beside_papers(rows: pd.DataFrame) -> Figure:
     """Printed means over MVTec AD, in percent: a row per method, backbone and paper, a column per metric."""
     label = rows["method"] + ", " + rows["backbone"].replace("", "backbone not said") + "  (" + rows["paper"] + ")"
     wide = rows.assign(row=label).pivot_table(index="row", columns="metric", values="value", aggfunc="first")
-    wide = wide.reindex(index=list(dict.fromkeys(label)), columns=[m for m in METRIC_NAMES if m in wide]).rename(columns=METRIC_NAMES)
+    wide = wide.reindex(index=label.unique(), columns=[m for m in METRIC_NAMES if m in wide])
+    wide = wide.rename(columns=METRIC_NAMES)
     written = np.where(wide.isna(), "", wide.map("{:.1f}".format))
     figure, axes = new_figure(1, 1, width=8.6, height=0.36 * len(wide) + 0.6)
     heads = wide.rename(columns=lambda name: name.replace(" ", "\n"))
@@ -176,10 +174,10 @@ def all_draws(draws: dict[str, Iterable[float]], intervals: dict[str, tuple[floa
 def forest(found: dict[str, list[Comparison]]) -> Figure:
     """Differences with both intervals, a panel per metric, on one axis: what crosses the line may be noise."""
     longest = max(len(comparisons) for comparisons in found.values())
-    figure, axes = panels(len(found), 2, width=4.8, height=0.34 * longest + 0.7, sharex=True, sharey=True)
+    figure, axes = panel_grid(len(found), 2, width=4.8, height=0.34 * longest + 0.7, sharex=True, sharey=True)
     for k, (ax, (metric, comparisons)) in enumerate(zip(axes, found.items(), strict=True)):
         for y, c in enumerate(comparisons):
-            two_bars(ax, y, c)
+            draw_intervals(ax, y, c)
         ax.axvline(0, color=ACCENT, lw=0.8)
         ax.set(title=METRIC_NAMES[metric], yticks=range(len(comparisons)), ylim=(longest - 0.5, -0.5),
                yticklabels=[c.a for c in comparisons])
@@ -190,13 +188,14 @@ def forest(found: dict[str, list[Comparison]]) -> Figure:
     return figure
 
 
-def two_bars(ax, y: float, c: Comparison) -> None:
+def draw_intervals(ax, y: float, c: Comparison) -> None:
     """A difference with its two intervals, in percentage points; one that is None is left out."""
-    colour, marker = mark(c.a)
-    if c.ci_random_categories is not None:
-        ax.hlines(y, *in_points(np.array(c.ci_random_categories)), color=colour, lw=1.4, label="95 %, categories like these")
-    if c.ci_fixed_categories is not None:
-        ax.hlines(y, *in_points(np.array(c.ci_fixed_categories)), color=colour, lw=8, alpha=0.35, label="95 %, these categories")
+    colour, marker = mark_of(c.a)
+    styles = [(c.ci_random_categories, {"lw": 1.4, "label": "95 %, categories like these"}),
+              (c.ci_fixed_categories, {"lw": 8, "alpha": 0.35, "label": "95 %, these categories"})]
+    for interval, style in styles:
+        if interval is not None:
+            ax.hlines(y, *in_points(np.array(interval)), color=colour, **style)
     ax.plot(in_points(c.difference), y, marker, color=colour, ms=5, label="mean difference")
 
 
@@ -208,11 +207,12 @@ def who_wins(found: dict[str, list[Comparison]], names: list[str]) -> Figure:
         differences[m][i, j], differences[m][j, i] = in_points(c.difference), -in_points(c.difference)
     high = max(1.0, *(np.nanmax(np.abs(p), initial=0) for p in differences.values()))
     side = 0.56 * len(names)
-    figure, axes = panels(len(found), 3, width=side + 0.35, height=0.62 * side + 0.75, sharex=True, sharey=True)
+    figure, axes = panel_grid(len(found), 3, width=side + 0.35, height=0.62 * side + 0.75, sharex=True, sharey=True)
     for ax, (metric, values) in zip(axes, differences.items(), strict=True):
         shown = ax.imshow(values, cmap="PuOr_r", vmin=-high, vmax=high, aspect="auto")
         for c in found[metric]:
-            stars = "**" if excludes_zero(c.ci_random_categories) else "*" if excludes_zero(c.ci_fixed_categories) else ""
+            stars = "*" if excludes_zero(c.ci_fixed_categories) else ""
+            stars = "**" if excludes_zero(c.ci_random_categories) else stars
             i, j = names.index(c.a), names.index(c.b)
             for y, x in ((i, j), (j, i)):
                 ax.text(x, y, f"{values[y, x]:+.1f}{stars}", ha="center", va="center", fontsize=7.5,
@@ -248,11 +248,11 @@ def cost(rows: pd.DataFrame, metrics: list[str]) -> Figure:
     """Quality over seconds, a panel per metric, memory in the legend; ringed is what nothing quicker beats."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    figure, axes = panels(len(metrics), 2, width=4.0, height=3.0)
+    figure, axes = panel_grid(len(metrics), 2, width=4.0, height=3.0)
     for ax, metric in zip(axes, metrics, strict=True):
         known, n = with_quality(report.costs(rows), rows, metric)
         for run in known.itertuples():
-            (colour, marker), memory = mark(run.Index), f" ({run.peak_memory_mb / 1000:.1f} GB)"
+            (colour, marker), memory = mark_of(run.Index), f" ({run.peak_memory_mb / 1000:.1f} GB)"
             ax.errorbar(run.seconds, run.mean, np.nan_to_num(run.std), fmt=marker, color=colour, ms=7, capsize=3,
                         label=run.Index + memory.replace(" (nan GB)", ""))
         front = known[known["mean"] > known["mean"].cummax().shift(fill_value=-np.inf)]
@@ -267,7 +267,7 @@ def cost(rows: pd.DataFrame, metrics: list[str]) -> Figure:
 
 
 def with_quality(costs: pd.DataFrame, rows: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, int]:
-    """`results.costs`, quickest first, with `mean` and `std` over the categories that all have, and their number."""
+    """`report.costs`, quickest first, with `mean` and `std` over the categories that all have, and their number."""
     wide = rows.pivot_table(index="seed", columns=["category", "variant"], values=metric)
     common = [c for c in dict.fromkeys(rows["category"]) if all((c, v) in wide for v in costs.index)]
     means = {v: wide[[(c, v) for c in common]].mean(axis=1, skipna=False) for v in costs.index}
@@ -275,7 +275,7 @@ def with_quality(costs: pd.DataFrame, rows: pd.DataFrame, metric: str) -> tuple[
     return costs.dropna(subset=["seconds", "mean"]).sort_values("seconds"), len(common)
 
 
-def several(found: dict[str, dict[str, tuple[float, float]]], middles: dict[str, dict[str, float]],
+def interval_kinds(found: dict[str, dict[str, tuple[float, float]]], middles: dict[str, dict[str, float]],
             xlabel: str) -> Figure:
     """Intervals of different kinds below each other, in percentage points.
 
@@ -300,7 +300,7 @@ def several(found: dict[str, dict[str, tuple[float, float]]], middles: dict[str,
     return figure
 
 
-def flattered(rows: pd.DataFrame, metric: str) -> Figure:
+def best_seed_bias(rows: pd.DataFrame, metric: str) -> Figure:
     """Means over categories from all seeds, from the one best seed, and from the best seed of each category."""
     numbers = rows.pivot_table(index="category", columns=["variant", "seed"], values=metric)
     names = tables.variants(rows)
@@ -309,10 +309,10 @@ def flattered(rows: pd.DataFrame, metric: str) -> Figure:
     for y, name in enumerate(names):
         own = numbers[name]                                          # categories x seeds
         honest, seed, each = own.mean(axis=None), own.mean(axis=0).max(), own.max(axis=1).mean()
-        ax.hlines(y, honest, each, color=mark(name)[0], lw=2)
-        ax.plot(honest, y, "o", color=mark(name)[0], ms=8, label="all seeds")
+        ax.hlines(y, honest, each, color=mark_of(name)[0], lw=2)
+        ax.plot(honest, y, "o", color=mark_of(name)[0], ms=8, label="all seeds")
         ax.plot(seed, y, "|", color=ACCENT, ms=13, mew=1.5, label="the best seed")
-        ax.plot(each, y, ">", color=mark(name)[0], ms=8, label="the best seed of each category")
+        ax.plot(each, y, ">", color=mark_of(name)[0], ms=8, label="the best seed of each category")
         ax.text(each, y - 0.12, f"  {in_points(each - honest):+.1f}", fontsize=8.5, va="bottom")
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.6),
            xlabel=f"{METRIC_NAMES[metric]}, mean over categories")
@@ -321,7 +321,7 @@ def flattered(rows: pd.DataFrame, metric: str) -> Figure:
     return figure
 
 
-def panels(n: int, columns: int, **options) -> tuple[Figure, list]:
+def panel_grid(n: int, columns: int, **options) -> tuple[Figure, list]:
     """A figure of n axes, at most so many across; those left over are empty."""
     columns = min(columns, n)
     figure, axes = new_figure(-(-n // columns), columns, **options)
@@ -330,9 +330,9 @@ def panels(n: int, columns: int, **options) -> tuple[Figure, list]:
     return figure, list(axes.flat[:n])
 
 
-def mark(variant: str) -> tuple[str, str]:
+def mark_of(variant: str) -> tuple[str, str]:
     """Colour and marker of a method, also with other settings."""
-    return MARKS.get(variant.split()[0], OTHER)
+    return METHOD_MARKS.get(variant.split()[0], MARK_OF_OTHERS)
 
 
 def first_of_each(ax) -> tuple[list, list[str]]:

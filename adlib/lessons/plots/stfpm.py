@@ -6,30 +6,17 @@ from torch import Tensor
 
 from adlib.data.category import Category
 from adlib.explorer.quantize import CMAP, normal_scale
-from adlib.lessons.plots import (
-    ACCENT,
-    ANOMALOUS,
-    NORMAL,
-    OUTLINE,
-    QUIET,
-    diagram_arrow,
-    diagram_box,
-    new_figure,
-    picture,
-)
-from adlib.lessons.plots.data_and_metrics import name_of
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, OUTLINE, QUIET, defect_name, new_figure, picture
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.networks.layers import upsample
 
 
-def architecture(shapes: dict[int, tuple[int, int]], size: int) -> Figure:
+def stfpm_architecture(shapes: dict[int, tuple[int, int]], size: int) -> Figure:
     """Teacher above, student below, a distance at each level between them; `shapes` holds (C, H) of each level."""
-    figure, axes = new_figure(1, 1, width=9.6, height=3.6)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 41))
-    ax.set_axis_off()
-    diagram_box(ax, 0, 16, 11, 9, f"image\n3 x {size} x {size}", "0.93")
+    figure, ax = new_diagram(width=9.6, height=3.6, top=40)
+    diagram_box(ax, 0, 16, 11, 9, f"image\n3 x {size} x {size}", LIGHT_GREY)
     step = 66 / len(shapes)
-    for y, name, colour in [(30, "teacher\nfrozen", "#cfe2f3"), (1, "student\ntrained", "#d9ead3")]:
+    for y, name, colour in [(30, "teacher\nfrozen", BLUE), (1, "student\ntrained", GREEN)]:
         diagram_box(ax, 16, y, 9, 9, name, colour)
         diagram_arrow(ax, 11, 20.5, 16, y + 4.5)
         for k, (level, (channels, side)) in enumerate(shapes.items()):
@@ -38,10 +25,10 @@ def architecture(shapes: dict[int, tuple[int, int]], size: int) -> Figure:
             diagram_arrow(ax, x - 4 if k == 0 else x - step * 0.8 + 13, y + 4.5, x, y + 4.5)
     for k, (_, side) in enumerate(shapes.values()):
         x = 29 + step * k * 0.8
-        diagram_box(ax, x, 16, 13, 9, f"1 - cos\n{side} x {side}", "#fce5cd")
+        diagram_box(ax, x, 16, 13, 9, f"1 - cos\n{side} x {side}", ORANGE)
         diagram_arrow(ax, x + 6.5, 30, x + 6.5, 25)
         diagram_arrow(ax, x + 6.5, 10, x + 6.5, 16)
-    diagram_box(ax, 86, 16, 14, 9, "product\nmap 256 x 256", "0.93")
+    diagram_box(ax, 86, 16, 14, 9, "product\nmap 256 x 256", LIGHT_GREY)
     diagram_arrow(ax, 29 + step * (len(shapes) - 1) * 0.8 + 13, 20.5, 86, 20.5)
     return figure
 
@@ -50,7 +37,7 @@ def feature_planes(category: Category, index: int, features: dict[int, Tensor], 
     """One image and a few teacher channels at each level: those that vary most over it."""
     figure, axes = new_figure(len(features), 1 + planes, width=1.5, height=1.6)
     for row, (level, t) in zip(axes, features.items(), strict=True):
-        picture(row[0], category.test[index], title=name_of(category, index))
+        picture(row[0], category.test[index], title=defect_name(category, index))
         row[0].set_ylabel(f"level {level}")
         strongest = t[0].flatten(1).std(dim=1).argsort(descending=True)[:planes]
         for ax, c in zip(row[1:], strongest.tolist(), strict=True):
@@ -84,7 +71,7 @@ def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *,
     """
     figure, axes = new_figure(1, 4, width=2.3, height=2.3, gridspec_kw={"width_ratios": [1, 1, 1.3, 1]})
     image, heat, degrees, share = axes[0]
-    picture(image, category.test[index], title=name_of(category, index))
+    picture(image, category.test[index], title=defect_name(category, index))
     picture(heat, map_, cmap=CMAP, title="map")
     for ax in (image, heat):
         ax.plot(spot[1], spot[0], "+", color=OUTLINE, ms=13, mew=1.6)
@@ -100,7 +87,7 @@ def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *,
     return figure
 
 
-def film(images: Tensor, snapshots: dict[int, Tensor], labels: Tensor) -> Figure:
+def film_strip(images: Tensor, snapshots: dict[int, Tensor], labels: Tensor) -> Figure:
     """Maps of a few images while the student learns: a column per step, on the scale that its normal images set."""
     figure, axes = new_figure(len(images), 1 + len(snapshots), width=1.15, height=1.2)
     for row, image in zip(axes, images, strict=True):

@@ -5,32 +5,29 @@ from matplotlib.figure import Figure
 
 from adlib import metrics
 from adlib.data.category import Category
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, diagram_arrow, diagram_box, new_figure, picture
-from adlib.lessons.plots.data_and_metrics import name_of
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
+from adlib.lessons.plots.diagrams import BLUE, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 
-MARKS, FLAGGED = "osD^vPX*", "#ffb000"
+WAY_MARKERS, FLAGGED = "osD^vPX*", "#ffb000"
 
 
-def decision() -> Figure:
+def decision_diagram() -> Figure:
     """From a map to three decisions, as a diagram."""
-    figure, axes = new_figure(1, 1, width=9.2, height=2.6)
-    ax = axes[0, 0]
-    ax.set(xlim=(-1, 101), ylim=(-1, 31))
-    ax.set_axis_off()
-    diagram_box(ax, 0, 17, 16, 10, "map\n256 x 256", "0.93")
-    diagram_box(ax, 0, 2, 16, 10, "image score\n1 number", "0.93")
-    diagram_box(ax, 29, 9, 17, 12, "at or above\nthe threshold?", "#cfe2f3")
+    figure, ax = new_diagram(width=9.2, height=2.6, top=30)
+    diagram_box(ax, 0, 17, 16, 10, "map\n256 x 256", LIGHT_GREY)
+    diagram_box(ax, 0, 2, 16, 10, "image score\n1 number", LIGHT_GREY)
+    diagram_box(ax, 29, 9, 17, 12, "at or above\nthe threshold?", BLUE)
     ends = [(22, "pixels: precision, recall, FPR, IoU"), (12, "regions: more than half found?"),
             (2, "image: flagged or passed")]
     for y, text in ends:
-        diagram_box(ax, 60, y, 40, 6.5, text, "#fce5cd")
+        diagram_box(ax, 60, y, 40, 6.5, text, ORANGE)
         diagram_arrow(ax, 46.5, 15, 59.5, y + 3.2)
     diagram_arrow(ax, 16.5, 22, 28.5, 17)
     diagram_arrow(ax, 16.5, 7, 28.5, 13)
     return figure
 
 
-def states(data: Category, index: int, columns: dict[str, tuple[np.ndarray, list[float]]]) -> Figure:
+def threshold_effects(data: Category, index: int, columns: dict[str, tuple[np.ndarray, list[float]]]) -> Figure:
     """One image under each method (rows) at each of its thresholds (columns), flagged pixels outlined."""
     n = max(len(thresholds) for _, thresholds in columns.values())
     figure, axes = new_figure(len(columns), n, width=2.3, height=2.55)
@@ -44,7 +41,7 @@ def states(data: Category, index: int, columns: dict[str, tuple[np.ndarray, list
                 ax.contourf(grid, grid, flagged, [0.5, 1.5], colors=FLAGGED, alpha=0.45)
             ax.set_xlabel(f"threshold {t:.3g}", fontsize=9)
         row[0].set_ylabel(method)
-    figure.suptitle(name_of(data, index), fontsize=9)
+    figure.suptitle(defect_name(data, index), fontsize=9)
     return figure
 
 
@@ -54,7 +51,7 @@ def score_axis(ax, scores: np.ndarray) -> None:
         ax.set_xscale("log")
 
 
-def trade(scores: dict[str, np.ndarray], labels: np.ndarray, thresholds: dict[str, float]) -> Figure:
+def flagged_shares(scores: dict[str, np.ndarray], labels: np.ndarray, thresholds: dict[str, float]) -> Figure:
     """Share of anomalous and of normal images flagged at every threshold, a panel per method."""
     figure, axes = new_figure(1, len(scores), width=4.3, height=2.7, sharey=True)
     for ax, (method, s) in zip(axes[0], scores.items(), strict=True):
@@ -78,7 +75,7 @@ def ways_on_roc(scores: dict[str, np.ndarray], labels: np.ndarray, ways: dict[st
         order = np.append(np.inf, np.unique(s)[::-1])
         found = [metrics.confusion(s, labels, t) for t in order]
         ax.plot([c.fpr for c in found], [c.recall for c in found], color=QUIET, lw=1.5)
-        for (way, t), mark in zip(ways[method].items(), MARKS, strict=False):
+        for (way, t), mark in zip(ways[method].items(), WAY_MARKERS, strict=False):
             c = metrics.confusion(s, labels, t)
             ax.plot(c.fpr, c.recall, mark, ms=9, mec="0.15", mfc=NORMAL if "validation" in way else ANOMALOUS,
                     alpha=0.85, label=way, clip_on=False, ls="none")
@@ -105,7 +102,7 @@ def cost_curves(scores: np.ndarray, labels: np.ndarray, costs: list[tuple[float,
     return figure
 
 
-def halves(measured: dict[str, np.ndarray], label: str) -> Figure:
+def half_against_half(measured: dict[str, np.ndarray], label: str) -> Figure:
     """What thresholds reached on the half that chose them and on the other half, all draws."""
     figure, axes = new_figure(1, 1, width=6.6, height=0.75 * len(measured) + 0.9)
     ax = axes[0, 0]
@@ -120,7 +117,7 @@ def halves(measured: dict[str, np.ndarray], label: str) -> Figure:
     return figure
 
 
-def strips(scores: dict[str, np.ndarray], thresholds: dict[str, float]) -> Figure:
+def score_strips(scores: dict[str, np.ndarray], thresholds: dict[str, float]) -> Figure:
     """Image scores of several sets of images, a row each, and two thresholds."""
     figure, axes = new_figure(1, 1, width=6.6, height=0.42 * len(scores) + 1.0)
     ax = axes[0, 0]
