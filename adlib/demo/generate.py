@@ -1,8 +1,7 @@
 """The embedded demo data set: six categories in MVTec AD's layout, made here in well under a minute.
 
-Three textures are crops of photographs that come inside scikit-image's wheel, three objects are drawn
-(`demo_parts`); all get the defects of `demo_defects`. The same seed gives the same bytes. Tune on seed 1, report
-on seed 0.
+Three textures are crops of photographs that come inside scikit-image's wheel, three objects are drawn (`objects`);
+all get the defects of `defects`. The same seed gives the same bytes. Tune on seed 1, report on seed 0.
 """
 
 import csv
@@ -39,23 +38,23 @@ class Recipe:
 
     how: str
     defects: tuple[str, ...]
-    ease: float = 1.0
-    reach: float = 1.0
+    strength_factor: float = 1.0
+    size_factor: float = 1.0
     tones: tuple = ()  # photographs are grey: colours for black, mid grey and white
     quarter_turns: bool = True
 
 
 CATEGORIES = {
-    "gravel": Recipe("photograph", ("stain", "hole", "foreign_fibre", "wrong_colour"), 1.1, 1.3,
+    "gravel": Recipe("photograph", ("stain", "hole", "foreign_fibre", "wrong_colour"), strength_factor=1.1, size_factor=1.3,
                      tones=((0.05, 0.05, 0.06), (0.50, 0.48, 0.45), (0.98, 0.97, 0.94))),
-    "brick": Recipe("photograph", ("scratch", "crack", "stain", "hole"), 0.9, 0.9, quarter_turns=False,
-                    tones=((0.16, 0.05, 0.03), (0.58, 0.33, 0.25), (0.93, 0.91, 0.86))),
-    "grass": Recipe("photograph", ("stain", "hole", "dent", "foreign_fibre"), 1.25, 1.35,
+    "brick": Recipe("photograph", ("scratch", "crack", "stain", "hole"), strength_factor=0.9, size_factor=0.9,
+                    quarter_turns=False, tones=((0.16, 0.05, 0.03), (0.58, 0.33, 0.25), (0.93, 0.91, 0.86))),
+    "grass": Recipe("photograph", ("stain", "hole", "dent", "foreign_fibre"), strength_factor=1.25, size_factor=1.35,
                     tones=((0.03, 0.07, 0.02), (0.37, 0.47, 0.20), (0.93, 0.95, 0.78))),
     "hex_nut": Recipe("drawn", ("scratch", "crack", "dent", "stain", "missing_part")),
     "blister": Recipe("drawn", ("missing_part", "misplaced_part", "wrong_colour", "crack", "hole")),
     "circuit": Recipe("drawn", ("missing_part", "misplaced_part", "wrong_colour", "scratch", "foreign_fibre")),
-}  # fmt: skip
+}
 
 README = """\
 adlib demo data set, seed {seed}, recipe {recipe}
@@ -97,10 +96,9 @@ def ensure(data_root: str | Path) -> str | Path:
     return target if _complete(target, seed) else make_set(target, seed)
 
 
-def make_set(
-    root: str | Path, seed: int = 0, categories: Iterable[str] | str = "all", *, workers: int | None = None
-) -> Path:
-    """Write a whole demo set; an interrupted or second call never leaves half of one.
+def make_set(root: str | Path, seed: int = 0, categories: Iterable[str] | str = "all", *,
+             workers: int | None = None) -> Path:
+    """Write a demo set; an interrupted or second call never leaves half of one.
 
     Parameters
     ----------
@@ -118,7 +116,7 @@ def make_set(
         `root` holds something that is not a demo set.
     """
     target = ROOT / root
-    names = _known(categories)
+    names = _check_categories(categories)
     if target.exists() and not _first_line(target).startswith(README.split(",")[0]):
         raise FileExistsError(f"{target} exists and is not a demo set; move it away or choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -130,13 +128,13 @@ def make_set(
         (part / "README.txt").write_text(README.format(seed=seed, recipe=RECIPE), encoding="utf-8")
         part.chmod(0o755)  # mkdtemp's folders are for their owner only
         if renewed or not _complete(target, seed):  # a parallel call may have made the very same set meanwhile
-            _put(part, target)
+            _move_into_place(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return target
 
 
-def _known(categories) -> list[str]:
+def _check_categories(categories: Iterable[str] | str) -> list[str]:
     if isinstance(categories, str):
         categories = CATEGORIES if categories == "all" else [categories]
     names = list(categories)
@@ -146,7 +144,7 @@ def _known(categories) -> list[str]:
 
 
 def _complete(target: Path, seed: int) -> bool:
-    """Whether the set is there, whole (it is renamed into place) and of this recipe."""
+    """Whether the set is there and of this recipe; it is renamed into place, so it is complete."""
     first = README.format(seed=seed, recipe=RECIPE).splitlines()[0]
     return _first_line(target) == first and all((target / name).is_dir() for name in CATEGORIES)
 
@@ -156,7 +154,7 @@ def _first_line(target: Path) -> str:
     return note.read_text("utf-8", errors="replace").partition("\n")[0] if note.is_file() else ""
 
 
-def _put(part: Path, target: Path) -> None:
+def _move_into_place(part: Path, target: Path) -> None:
     """Move the finished set into place. A folder cannot be renamed over a full one, so an old set steps aside."""
     old = part.with_name(part.name + "-old")
     for _ in range(5):
@@ -172,7 +170,7 @@ def _put(part: Path, target: Path) -> None:
     raise OSError(f"could not move the finished demo set to {target}; is a file in it open?")
 
 
-# ---- the work, shared among processes ----
+# All images, drawn by several processes
 
 
 def _write(part: Path, seed: int, names: list[str], workers: int) -> None:
@@ -198,7 +196,7 @@ def _draw(folder: Path, split: str, index: int, seed: int) -> dict | None:
     defect = file.parent.name
     _save(shot.mask.astype(np.uint8) * 255, folder / "ground_truth" / defect / f"{index:03}_mask.png")
     return {"image": f"{split}/{index:03}.png", "defect": defect, "band": shot.band,
-            "contrast": round(shot.contrast, 4), "pixels": int(shot.mask.sum())}  # fmt: skip
+            "contrast": round(shot.contrast, 4), "pixels": int(shot.mask.sum())}
 
 
 def _save(pixels: np.ndarray, file: Path) -> None:
@@ -213,7 +211,7 @@ def _plan(name: str) -> list[tuple[str, int]]:
     return [(split, i) for split, count in counts.items() for i in range(count)]
 
 
-# ---- one image ----
+# One image
 
 
 @dataclass
@@ -236,36 +234,41 @@ class Shot:
 def photograph(category: str, split: str, index: int, seed: int = 0) -> Shot:
     """Make one image: a normal one, the defect that its folder names on it, then the sensor.
 
-    Each image has its own generators, so that it depends neither on its neighbours nor on who draws it.
+    Each image has its own seeds, so that it depends neither on its neighbours nor on who draws it.
     """
     key = [seed, zlib.crc32(category.encode()), zlib.crc32(split.encode()), index]
-    rngs = [np.random.default_rng(s) for s in np.random.SeedSequence(key).spawn(4)]
-    recipe, name = CATEGORIES[category], split.split("/")[1]
-    scene, corners = None, None
-    if recipe.how == "drawn":
-        scene = SAMPLERS[category](rngs[0])
-        clean, light = render(scene), scene.light
-    else:
-        clean, corners, light = crop(rngs[0], category, split.split("/")[0])
+    scene_seed, dust_seed, defect_seed, sensor_seed = np.random.SeedSequence(key).spawn(4)
+    part, defect = split.split("/")
+    scene, clean, corners, light = _clean_image(np.random.default_rng(scene_seed), category, part)
     place = Place(np.ones((SIZE, SIZE), np.float32), light, clean.mean((0, 1)))
-    state = rngs[1].bit_generator.state
-    normal, specks = dust(rngs[1], clean, place)
+    normal, specks = dust(np.random.default_rng(dust_seed), clean, place)
     image, mask, band = normal, np.zeros((SIZE, SIZE), bool), ""
-    if name != "good":
-        level = index / (DEFECTIVE // len(recipe.defects) - 1)
+    if defect != "good":
+        rng, level = np.random.default_rng(defect_seed), _level_of(category, index)
         band = BANDS[round(level * (len(BANDS) - 1))]
-        if scene and name in CHANGES.get(category, ()):
-            changed, touched = CHANGES[category][name](scene, level, rngs[2])
-            rngs[1].bit_generator.state = state
-            altered, _ = dust(rngs[1], render(changed), place)
-            footprints = [footprint(s, i) for s in (scene, changed) for i in touched]
-            image, mask = swapped(normal, altered, footprints)
+        if defect in CHANGES.get(category, ()):
+            changed, touched = CHANGES[category][defect](scene, level, rng)
+            altered, _ = dust(np.random.default_rng(dust_seed), render(changed), place)     # the same dust
+            image, mask = swapped(normal, altered, [footprint(s, i) for s in (scene, changed) for i in touched])
         else:
-            where, reach = site(scene, name, rngs[2])
-            ground = clean[where > 0.5].mean(0)
-            spot = Place(where, light, ground)
-            image, mask = paint(name, rngs[2], normal, spot, level, ease=recipe.ease, reach=recipe.reach * reach)
-    return Shot(normal, image, mask, specks, sensor(rngs[3], image), band, corners)
+            where, size_factor = site(scene, defect, rng)
+            recipe, spot = CATEGORIES[category], Place(where, light, clean[where > 0.5].mean(0))
+            image, mask = paint(defect, rng, normal, spot, level, strength_factor=recipe.strength_factor,
+                                size_factor=recipe.size_factor * size_factor)
+    return Shot(normal, image, mask, specks, sensor(np.random.default_rng(sensor_seed), image), band, corners)
+
+
+def _clean_image(rng: np.random.Generator, category: str, part: str) -> tuple:
+    """A drawing's scene or None, the image without dust, a crop's corners or None, and the lamp's azimuth."""
+    if CATEGORIES[category].how == "drawn":
+        scene = SAMPLERS[category](rng)
+        return scene, render(scene), None, scene.light
+    return None, *crop(rng, category, part)
+
+
+def _level_of(category: str, index: int) -> float:
+    """From 0, the most obvious of a defect's images, to 1, the faintest."""
+    return index / (DEFECTIVE // len(CATEGORIES[category].defects) - 1)
 
 
 def sensor(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -304,7 +307,7 @@ def crop(rng: np.random.Generator, category: str, split: str) -> tuple[np.ndarra
     a = turn * side / SIZE  # image pixel -> photograph pixel
     b = centre - a @ np.full(2, SIZE / 2)
     plane = Image.fromarray(grey(category)).transform(
-        (SIZE, SIZE), Image.Transform.AFFINE, (*a[0], b[0], *a[1], b[1]), Image.Resampling.BICUBIC)  # fmt: skip
+        (SIZE, SIZE), Image.Transform.AFFINE, (*a[0], b[0], *a[1], b[1]), Image.Resampling.BICUBIC)
     corners = (a @ (np.array([[0, 0], [1, 0], [1, 1], [0, 1]]).T * SIZE)).T + b
     light = np.linalg.solve(turn, [np.cos(-2.2), np.sin(-2.2)])
     return tinted(rng, np.asarray(plane), recipe.tones), corners, float(np.arctan2(light[1], light[0]))
@@ -318,7 +321,7 @@ def tinted(rng: np.random.Generator, plane: np.ndarray, tones) -> np.ndarray:
     return np.stack(planes, -1).astype(np.float32)
 
 
-def site(scene: Scene | None, defect: str, rng) -> tuple[np.ndarray, float]:
+def site(scene: Scene | None, defect: str, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Where a painted defect may lie, (256, 256) in [0, 1], and the factor on its size."""
     everywhere = np.ones((SIZE, SIZE), np.float32)
     if scene is None:

@@ -30,7 +30,7 @@ LACQUER, TIN = (0.045, 0.27, 0.14), (0.62, 0.62, 0.61)
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a drawing depends on; `pose` is shift x, shift y and turn (degrees) of the whole board."""
+    """Everything that a drawing depends on; `pose` is shift x, shift y and turn (degrees) of the board."""
 
     draw: str
     parts: tuple[Part, ...]
@@ -96,16 +96,16 @@ def bitten(part: Part, u, v, scene: Scene):
     return r - part.bite * (1 + ragged)
 
 
-# ---- hex nut ----
+# Hex nut
 
 
 def sample_nut(rng: np.random.Generator) -> Scene:
     steel = np.array([(0.50, 0.51, 0.53), (0.51, 0.505, 0.49), (0.48, 0.50, 0.53)][rng.integers(3)])
     nut = Part("nut", BOARD / 2 + rng.uniform(-14, 14), BOARD / 2 + rng.uniform(-14, 14), rng.uniform(322, 336), 0,
-               angle=rng.uniform(-9, 9), colour=tuple(steel * rng.uniform(0.95, 1.05)), label="8")  # fmt: skip
+               angle=rng.uniform(-9, 9), colour=tuple(steel * rng.uniform(0.95, 1.05)), label="8")
     mat = np.array([0.17, 0.19, 0.22]) * rng.uniform(0.93, 1.07)
     return Scene("nut", (nut,), (0, 0, rng.uniform(-4, 4)), np.deg2rad(-125 + rng.uniform(-7, 7)),
-                 int(rng.integers(2**31)), tuple(mat), tuple(rng.uniform(-0.08, 0.08, 5)))  # fmt: skip
+                 int(rng.integers(2**31)), tuple(mat), tuple(rng.uniform(-0.08, 0.08, 5)))
 
 
 def draw_nut(scene: Scene) -> Canvas:
@@ -143,7 +143,7 @@ def thread(canvas, where, u, v, r, bore):
     canvas.colour[where] *= (1 - 0.35 * inside(r - 0.83 * bore))[..., None]
 
 
-# ---- blister pack ----
+# Blister pack
 
 
 CARD = Part("card", BOARD / 2, BOARD / 2, 452, 464)
@@ -156,11 +156,11 @@ def sample_blister(rng: np.random.Generator) -> Scene:
         Part("tablet", x + rng.normal(0, 1.2), y + rng.normal(0, 1.2), 84, 84, angle=rng.uniform(0, 360),
              colour=tuple(batch * rng.uniform(0.98, 1.02)), label="A5")
         for x, y in POCKETS
-    ]  # fmt: skip
+    ]
     pose = (*rng.uniform(-6, 6, 2), rng.uniform(-2.5, 2.5))
     foil = np.array([0.60, 0.61, 0.63]) * rng.uniform(0.92, 1.08)
     return Scene("blister", tuple(parts), pose, np.deg2rad(-130 + rng.uniform(-7, 7)), int(rng.integers(2**31)),
-                 tuple(foil), tuple(rng.uniform(-0.08, 0.08, 5)))  # fmt: skip
+                 tuple(foil), tuple(rng.uniform(-0.08, 0.08, 5)))
 
 
 def draw_blister(scene: Scene) -> Canvas:
@@ -185,20 +185,20 @@ def draw_blister(scene: Scene) -> Canvas:
 
 
 def pocket(canvas, part):
-    """The formed pocket: a raised rim, a darker floor."""
+    """The formed pocket: a raised rim, a darker bottom."""
     where, u, v = window(part)
     r = np.hypot(u, v)
     rim = np.exp(-(((r - 51) / 3.5) ** 2))
     canvas.height[where] += 4.5 * rim
-    floor = inside(r - 51)
-    canvas.paint(where, 0.85 * floor, (0.40, 0.41, 0.43), gloss=0.25)
+    bottom = inside(r - 51)
+    canvas.paint(where, 0.85 * bottom, (0.40, 0.41, 0.43), gloss=0.25)
     canvas.height[where] -= 5 * np.clip((51 - r) / 14, 0, 1) ** 2
 
 
 def draw_tablet(canvas, part, scene, fine):
     where, u, v = window(part)
     r = np.hypot(u, v)
-    whole = inside(r - part.w / 2)
+    body = inside(r - part.w / 2)
     dome = 14 + 15 * np.sqrt(np.clip(1 - (r / (part.w / 2)) ** 2.4, 0, 1)) + 0.22 * fine[where]
     dome -= 3.2 * np.exp(-((v / 2.0) ** 2))  # score line
     if part.label:
@@ -207,9 +207,9 @@ def draw_tablet(canvas, part, scene, fine):
     if part.bite:
         broken = bitten(part, u, v, scene)
         dome = np.where(broken < 0, np.minimum(dome, 9 + 2.4 * fine[where] - 0.2 * broken), dome)
-        whole = whole * (1 - inside(broken + 5))
+        body = body * (1 - inside(broken + 5))
         chalk = chalk * np.where(broken < 0, 0.80, 1.0)[..., None]
-    canvas.paint(where, whole, chalk, gloss=0.10, height=dome)
+    canvas.paint(where, body, chalk, gloss=0.10, height=dome)
 
 
 def glare(canvas, part, scene):
@@ -222,7 +222,7 @@ def glare(canvas, part, scene):
     canvas.colour[where] += (0.55 * arc + 0.20 * back + 0.02 * inside(r - 51))[..., None]
 
 
-# ---- printed circuit ----
+# Printed circuit
 
 # kind, x, y, w, h, angle, label
 LAYOUT = [
@@ -234,9 +234,9 @@ LAYOUT = [
     ("capacitor", 470, 200, 46, 26, 90, ""), ("capacitor", 470, 290, 46, 26, 90, ""),
     ("capacitor", 262, 470, 34, 19, 0, ""), ("capacitor", 330, 470, 34, 19, 0, ""),
     ("resistor", 296, 522, 36, 19, 0, ""), ("capacitor", 96, 300, 34, 19, 90, ""),
-]  # fmt: skip
+]
 COMPONENT_COLOURS = {"ic": (0.055, 0.055, 0.06), "resistor": (0.07, 0.07, 0.08), "capacitor": (0.50, 0.37, 0.25),
-           "can": (0.62, 0.63, 0.64), "crystal": (0.60, 0.60, 0.58)}  # fmt: skip
+           "can": (0.62, 0.63, 0.64), "crystal": (0.60, 0.60, 0.58)}
 
 
 def sample_circuit(rng: np.random.Generator) -> Scene:
@@ -246,10 +246,10 @@ def sample_circuit(rng: np.random.Generator) -> Scene:
              tuple(np.array(COMPONENT_COLOURS[kind]) * rng.uniform(0.9, 1.12)),
              str(rng.choice(codes)) if kind == "resistor" and label else label)
         for kind, x, y, w, h, angle, label in LAYOUT
-    ]  # fmt: skip
+    ]
     pose = (*rng.uniform(-5, 5, 2), rng.uniform(-1.5, 1.5))
     return Scene("circuit", tuple(parts), pose, np.deg2rad(-120 + rng.uniform(-7, 7)), int(rng.integers(2**31)),
-                 tuple(np.array(LACQUER) * rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)))  # fmt: skip
+                 tuple(np.array(LACQUER) * rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)))
 
 
 @lru_cache(maxsize=1)
@@ -266,7 +266,7 @@ def bare_board() -> tuple[np.ndarray, ...]:
             quad(pad, x, y, angle, px, py, pw, ph, fill=255)
         if kind == "can":
             ink.ellipse([2 * (x - w / 2 - 8), 2 * (y - w / 2 - 8), 2 * (x + w / 2 + 8), 2 * (y + w / 2 + 8)],
-                        outline=255, width=5)  # fmt: skip
+                        outline=255, width=5)
         else:
             quad(ink, x, y, angle, 0, 0, w + 16, h + (44 if kind == "ic" else 14), outline=255, width=4)
         name = {"ic": "U", "can": "C", "crystal": "Y", "resistor": "R", "capacitor": "C"}[kind] + str(i + 1)
@@ -307,7 +307,7 @@ def pads(kind, w, h):
 def quad(pen, x, y, angle, px, py, pw, ph, **style):
     c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     corners = [(px - pw / 2, py - ph / 2), (px + pw / 2, py - ph / 2), (px + pw / 2, py + ph / 2),
-               (px - pw / 2, py + ph / 2)]  # fmt: skip
+               (px - pw / 2, py + ph / 2)]
     pen.polygon([(2 * (x + c * a - s * b), 2 * (y + s * a + c * b)) for a, b in corners], **style)
 
 
@@ -335,7 +335,7 @@ def draw_ic(canvas, part, fine):
     plastic = np.asarray(part.colour, np.float32) * (1 + 0.10 * fine[where])[..., None]
     dot = inside(np.hypot(u + part.w / 2 - 13, v - part.h / 2 + 13) - 5)
     canvas.paint(where, inside(edge), plastic, gloss=0.20,
-                 height=20 + 0.22 * fine[where] - 1.2 * np.clip(edge + 6, 0, 6) - 2.5 * dot)  # fmt: skip
+                 height=20 + 0.22 * fine[where] - 1.2 * np.clip(edge + 6, 0, 6) - 2.5 * dot)
     ink = letters(part.label, 22, u, v + 2) * inside(edge)
     canvas.paint(where, 0.55 * ink, (0.66, 0.66, 0.64))
 
@@ -350,7 +350,7 @@ def draw_chip(canvas, part, fine):
     body = np.asarray(part.colour, np.float32) * (1 + 0.05 * fine[where])[..., None]
     colour = body + cap * (np.asarray((0.76, 0.76, 0.74), np.float32) - body)
     canvas.paint(where, inside(edge), colour, gloss=0.18 + 0.5 * cap[..., 0],
-                 height=12 + 0.15 * fine[where] - 0.5 * np.clip(edge + 4, 0, 4) ** 1.4)  # fmt: skip
+                 height=12 + 0.15 * fine[where] - 0.5 * np.clip(edge + 4, 0, 4) ** 1.4)
     if part.label:
         canvas.paint(where, 0.85 * letters(part.label, 17, u, v) * inside(edge), (0.80, 0.80, 0.78))
 
@@ -382,7 +382,7 @@ DRAWINGS = {"nut": draw_nut, "blister": draw_blister, "circuit": draw_circuit}
 SAMPLERS = {"hex_nut": sample_nut, "blister": sample_blister, "circuit": sample_circuit}
 
 
-# ---- what defects do to parts: the changed scene, and which parts to mark ----
+# What defects do to parts: the changed scene, and which parts to mark
 
 
 def chipped_nut(scene: Scene, level: float, rng) -> tuple[Scene, list[int]]:

@@ -91,7 +91,7 @@ def shadow(height: np.ndarray, towards: np.ndarray, *, steps: int = 7, stride: f
     return 1 - 0.75 * np.asarray(full)
 
 
-# ---- shapes: signed distances in pixels, negative inside ----
+# Shapes: signed distances in pixels, negative inside
 
 
 def inside(distance):

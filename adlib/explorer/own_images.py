@@ -1,4 +1,4 @@
-"""One's own photographs: a folder of good ones becomes a category, a run on it a sheet of heatmaps."""
+"""One's own photographs: a folder of good ones becomes a category, a run on it a page of heatmaps."""
 
 import base64
 import html
@@ -34,7 +34,7 @@ from adlib.settings import write
 from adlib.training import fit, predict
 
 FEWEST_PHOTOGRAPHS = 8
-SIDE = 220      # px, longer side of a thumbnail
+THUMBNAIL = 220     # px, its longer side
 PAGE_STYLE = """
 :root { color-scheme: light dark; --line: #8888; --flag: light-dark(#b00020, #ff8a80) }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
@@ -58,7 +58,7 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     FileNotFoundError, ValueError
         Photographs that are missing, too few or unreadable; see `folder_category`.
     """
-    good, new = find_input(good).resolve(), new and find_input(new).resolve()
+    good, new = find_input(good).resolve(), find_input(new).resolve() if new else None
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
            "out_dir": str(out_dir)}
     parameters = complete_parameters("01_stfpm", own) | {"good": str(good), "new": str(new or "")}
@@ -159,7 +159,7 @@ def explain_threshold(threshold: float, n: int, new: bool) -> str:
     return words
 
 
-# The page --------------------------------------------------------------------------------------------------------------
+# The page ------------------------------------------------------------------------------------------------------------
 
 
 def write_sheet(path: Path, title: str, explanation: str, *, paths: list[Path], maps: ArrayLike, scores: ArrayLike,
@@ -185,9 +185,10 @@ def write_sheet(path: Path, title: str, explanation: str, *, paths: list[Path], 
     figures = [photograph_figure(read_picture(paths[i], value_range), paths[i].name, maps[i], scores[i],
                                  scores[i] >= threshold, scale) for i in np.argsort(-scores)]
     stops = ", ".join(mpl.colors.to_hex(mpl.colormaps[CMAP](x)) for x in np.linspace(0, 1, 9))
+    style = f"{PAGE_STYLE}.scale {{ background: linear-gradient(to right, {stops}) }}"
     page = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{html.escape(title)}</title><style>{PAGE_STYLE}.scale {{ background: linear-gradient(to right, {stops}) }}</style>
+<title>{html.escape(title)}</title><style>{style}</style>
 <h1>{html.escape(title)}</h1>
 <p>{int((scores >= threshold).sum())} of {len(scores)} are flagged. {html.escape(explanation)}</p>
 <div class="scale" role="img" aria-label="Colour scale of the heatmaps, from dark to bright"></div>
@@ -202,17 +203,18 @@ is darker than the middle of it.</p>
 def photograph_figure(photo: Image.Image, name: str, heat: np.ndarray, score: float, flagged: bool,
                       scale: dict[str, float]) -> str:
     """A photograph, its heatmap at the same aspect, and the verdict."""
-    photo.thumbnail((SIDE, SIDE))
+    photo.thumbnail((THUMBNAIL, THUMBNAIL))
     colours = mpl.colormaps[CMAP](mpl.colors.Normalize(**scale)(heat), bytes=True)[..., :3]     # (256, 256, 3)
     name, verdict = html.escape(printable(name)), "&#9650; flagged" if flagged else "passed"
     where = "above" if flagged else "below"
-    return (f'<figure{" class=flagged" if flagged else ""}><img src="{encode_jpeg(photo)}" alt="photograph {name}"> '
-            f'<img src="{encode_jpeg(Image.fromarray(colours).resize(photo.size))}" '
+    return (f'<figure{" class=flagged" if flagged else ""}><img src="{jpeg_url(photo)}" alt="photograph {name}"> '
+            f'<img src="{jpeg_url(Image.fromarray(colours).resize(photo.size))}" '
             f'alt="heatmap of {name}: score {score:.4g}, {where} the threshold">'
             f"<figcaption><strong>{verdict}</strong>, score {score:.4g}<br>{name}</figcaption></figure>")
 
 
-def encode_jpeg(image: Image.Image) -> str:
+def jpeg_url(image: Image.Image) -> str:
+    """An image as a data URL, so that the page needs no other file."""
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Anomaly maps as whole numbers, without loss at any threshold that can be chosen: what the explorer computes on.
+"""Anomaly maps as integers, without loss at any threshold that can be chosen: what the explorer computes on.
 
 A method's scores are cut at ascending `edges`; the code of a score is the number of the last edge that it reaches.
 Edges are thresholds, and "score >= edges[c]" is exactly "code >= c": only the choice of thresholds becomes coarser,
@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from adlib.metrics import Confusion, confusion, label_regions, region_thresholds
 
 CMAP = "magma"      # of every heatmap
-EDGE_DENSITY = ((1e-4, 512), (1e-2, 2048), (0.1, 1024), (1.0, 1024))       # of so many of the highest pixels, so many edges
-MOST = 2**16
+EDGE_DENSITY = ((1e-4, 512), (1e-2, 2048), (0.1, 1024), (1.0, 1024))       # share of the highest pixels, edges there
+MAX_EDGES = 2**16       # codes are uint16
 
 
 def choose_edges(maps: np.ndarray, exact: ArrayLike) -> np.ndarray:
@@ -46,8 +46,8 @@ def choose_edges(maps: np.ndarray, exact: ArrayLike) -> np.ndarray:
         chosen.append(scores[np.unique(np.linspace(0, len(scores) - 1, steps).round().astype(int))])
     edges = np.unique(np.concatenate(chosen, dtype=np.float64))
     edges = np.append(edges, np.nextafter(edges[-1], np.inf))
-    if len(edges) > MOST:
-        raise ValueError(f"{len(edges)} thresholds must be told apart, {MOST} can be; give fewer images")
+    if len(edges) > MAX_EDGES:
+        raise ValueError(f"{len(edges)} thresholds must be told apart, {MAX_EDGES} can be; give fewer images")
     return edges
 
 
@@ -86,7 +86,12 @@ class QuantizedMaps:
     @cached_property
     def regions(self) -> tuple[np.ndarray, np.ndarray]:
         """The highest code at which each region is still found, and its image: (K,), (K,)."""
-        return (np.zeros(0, np.uint16),) * 2 if self.masks is None else region_thresholds_of(self.codes, self.masks)
+        if self.masks is None or not self.masks.any():
+            return np.zeros(0, np.uint16), np.zeros(0, np.uint16)
+        with_regions = np.flatnonzero(self.masks.any(axis=(1, 2)))
+        codes = self.codes[with_regions].astype(np.float32)         # holds 16 bits exactly
+        thresholds, images = region_thresholds(codes, self.masks[with_regions])
+        return thresholds.astype(np.uint16), with_regions[images].astype(np.uint16)
 
     @cached_property
     def pixels_at_or_above(self) -> np.ndarray:
@@ -96,9 +101,10 @@ class QuantizedMaps:
     @cached_property
     def anomalous_pixels_at_or_above(self) -> np.ndarray:
         """(E,) how many anomalous pixels do; without masks, how many pixels of anomalous images."""
-        if self.masks is not None:
-            return count_at_or_above(self.codes[self.masks], len(self.edges))
-        return count_at_or_above(self.codes[self.labels if self.labels is not None else []], len(self.edges))
+        anomalous = self.masks if self.masks is not None else self.labels
+        if anomalous is None:
+            return np.zeros(len(self.edges), int)
+        return count_at_or_above(self.codes[anomalous], len(self.edges))
 
     @cached_property
     def overlap(self) -> np.ndarray:
@@ -126,15 +132,6 @@ class QuantizedMaps:
         return int((codes >= code).sum()), len(codes)
 
 
-def region_thresholds_of(codes: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`metrics.region_thresholds` of codes: it computes with floats, which hold 16 bits exactly."""
-    some = np.flatnonzero(masks.any(axis=(1, 2)))
-    if not some.size:
-        return (np.zeros(0, np.uint16),) * 2
-    thresholds, images = region_thresholds(codes[some].astype(np.float32), masks[some])
-    return thresholds.astype(np.uint16), some[images].astype(np.uint16)
-
-
 # Bytes for the browser -----------------------------------------------------------------------------------------------
 
 
@@ -144,13 +141,13 @@ def deflate_maps(codes: np.ndarray) -> list[bytes]:
     Neighbours differ little: folded to 0, -1, 1, -2, ... as 0, 1, 2, 3, ... the differences leave the high bytes empty.
     Modulo 2**16 two running sums bring the codes back.
     """
-    def squeeze(plane: np.ndarray) -> bytes:
+    def deflate_map(plane: np.ndarray) -> bytes:
         steps = np.diff(np.diff(plane, axis=0, prepend=np.uint16(0)), axis=1, prepend=np.uint16(0)).view(np.int16)
         folded = ((steps << 1) ^ (steps >> 15)).view(np.uint16)
         return zlib.compress((folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes(), 4)
 
     with ThreadPoolExecutor() as pool:      # zlib frees the interpreter
-        return list(pool.map(squeeze, codes))
+        return list(pool.map(deflate_map, codes))
 
 
 def deflate_masks(masks: np.ndarray) -> list[bytes]:

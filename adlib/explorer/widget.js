@@ -1,7 +1,7 @@
-// The threshold explorer in the browser: a notebook's widget (through anywidget) and the static page run this same file.
+// The threshold explorer in the browser: a notebook's widget (through anywidget) and the static page run this file.
 //
-// Scores come as codes (adlib/explorer/quantize.py): "score >= edges[c]" is "code >= c". So a threshold is a whole number here,
-// counts over the test set are one look into a table, and a picture is one pass over its codes.
+// Scores come as codes (adlib/explorer/quantize.py): "score >= edges[c]" is "code >= c". So a threshold is an integer
+// here, counts over the test set are one look into a table, and a picture is one pass over its codes.
 
 const NUMBERS = [       // key, label, unit; the keys are those of ThresholdExplorer.numbers in Python
   ["pixel_precision", "Pixel precision", "%"],
@@ -37,13 +37,15 @@ export function unpack(view) {
   return { header, arrays };
 }
 
-/** The methods, with the tables that answer for the whole test set. */
+/** The methods, with the tables that answer for all of the test set. */
 export function readMethods({ header, arrays }) {
   return header.methods.map((method, k) => {
     const of = (name) => arrays[`${name}${k}`];
-    const made = { ...method, edges: of("edges"), packed: of("codes"), scores: of("scores"), reach: of("reach"),
-                   anomalousReach: of("anomalous"), overlap: of("overlap"), regions: of("regions") };
-    made.positions = { score: scorePositions(made.edges), share: sharePositions(made.reach) };
+    const made = { ...method, edges: of("edges"), packed: of("codes"), scores: of("scores"),
+                   pixelsAtOrAbove: of("pixels_at_or_above"),
+                   anomalousPixelsAtOrAbove: of("anomalous_pixels_at_or_above"),
+                   overlap: of("overlap"), regions: of("regions") };
+    made.positions = { score: scorePositions(made.edges), share: sharePositions(made.pixelsAtOrAbove) };
     made.normalScores = sortedCodes(made.scores, header.labels, 0);
     made.anomalousScores = sortedCodes(made.scores, header.labels, 1);
     made.sortedRegions = Uint16Array.from(made.regions).sort();
@@ -63,9 +65,9 @@ function scorePositions(edges) {
   return Float64Array.from(edges, (edge) => (edge - low) / span);
 }
 
-function sharePositions(reach) {        // 0 where every pixel reaches the edge, one step for each factor of ten
-  const total = Math.log(Math.max(reach[0], 2));
-  return Float64Array.from(reach, (n) => (n ? Math.log(reach[0] / n) / total : 1));
+function sharePositions(pixels) {       // 0 where every pixel reaches the edge, one step for each factor of ten
+  const total = Math.log(Math.max(pixels[0], 2));
+  return Float64Array.from(pixels, (n) => (n ? Math.log(pixels[0] / n) / total : 1));
 }
 
 function colourOfCode(edges, [low, high], palette) {
@@ -89,7 +91,7 @@ export function lowerBound(array, value) {
 export const codeOf = (threshold, edges) => Math.min(lowerBound(edges, threshold), edges.length - 1);
 
 const atLeast = (sorted, code) => sorted.length - lowerBound(sorted, code);
-const share = (part, whole) => (whole ? part / whole : NaN);
+const share = (part, total) => (total ? part / total : NaN);
 
 // Numbers ------------------------------------------------------------------------------------------------------------
 
@@ -107,8 +109,8 @@ export function numbersOfTestSet(method, code, header) {
                              image_tn: method.normalScores.length - fp });
   }
   if (header.masks) {
-    const tp = method.anomalousReach[code], alarms = method.reach[code];
-    Object.assign(numbers, pixelNumbers(tp, alarms - tp, method.anomalousReach[0], method.reach[0], header.n),
+    const { pixelsAtOrAbove: pixels, anomalousPixelsAtOrAbove: anomalous } = method, tp = anomalous[code];
+    Object.assign(numbers, pixelNumbers(tp, pixels[code] - tp, anomalous[0], pixels[0], header.n),
                   { regions_found: atLeast(method.sortedRegions, code), regions: method.regions.length });
   }
   return numbers;
@@ -158,10 +160,10 @@ export function linkedCodes(methods, active, code, link, current) {
     if (k === active) return code;
     if (link === "value") return codeOf(methods[active].edges[code], method.edges);
     if (link === "off") return current[k];
-    let low = 0, high = method.reach.length - 1;        // the lowest code that no more pixels reach
+    let low = 0, high = method.pixelsAtOrAbove.length - 1;        // the lowest code that no more pixels reach
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (method.reach[middle] > methods[active].reach[code]) low = middle + 1; else high = middle;
+      if (method.pixelsAtOrAbove[middle] > methods[active].pixelsAtOrAbove[code]) low = middle + 1; else high = middle;
     }
     return low;
   });
@@ -440,7 +442,7 @@ class Explorer {
 
   showThreshold() {
     const { code, method } = this, position = this.positions[code];
-    const value = method.edges[code], reached = share(method.reach[code], method.reach[0]);
+    const value = method.edges[code], reached = share(method.pixelsAtOrAbove[code], method.pixelsAtOrAbove[0]);
     const last = code === method.edges.length - 1;
     if (this.root.activeElement !== this.field) this.field.value = short(value);
     this.slider.value = last ? 10000 : Math.round(10000 * position);
@@ -716,8 +718,9 @@ class Explorer {
     this.drawnFor = this.active;
     const right = 8, inner = width - GUTTER - right, { header, method } = this;
     const cuts = Array.from({ length: BINS + 1 }, (_, b) => (b === BINS ? method.edges.length - 1 : this.codeAt(b / BINS)));
-    const counts = (reach) => Array.from({ length: BINS }, (_, b) => reach(cuts[b]) - reach(cuts[b + 1]));
-    const pixels = [counts((c) => method.reach[c] - method.anomalousReach[c]), counts((c) => method.anomalousReach[c])];
+    const counts = (atOrAbove) => Array.from({ length: BINS }, (_, b) => atOrAbove(cuts[b]) - atOrAbove(cuts[b + 1]));
+    const { pixelsAtOrAbove, anomalousPixelsAtOrAbove: anomalous } = method;
+    const pixels = [counts((c) => pixelsAtOrAbove[c] - anomalous[c]), counts((c) => anomalous[c])];
     const images = [counts((c) => atLeast(method.normalScores, c)), counts((c) => atLeast(method.anomalousScores, c))];
     const log = (bins) => { const all = bins.reduce((a, b) => a + b, 0); return bins.map((n) => (n ? Math.max(0.04, 1 + Math.log10(n / all) / 6) : 0)); };
     const top = Math.max(1, ...images.flat()), line = (bins) => bins.map((n) => (n ? Math.max(0.06, n / top) : 0));
@@ -777,9 +780,10 @@ class Explorer {
   }
 
   ticks(inner) {
-    const { edges, reach } = this.method, low = edges[0], high = edges.at(-1), most = Math.max(2, Math.floor(inner / 70));
+    const { edges, pixelsAtOrAbove } = this.method, low = edges[0], high = edges.at(-1);
+    const most = Math.max(2, Math.floor(inner / 70));
     if (this.axis === "share") {
-      const decades = Math.log10(Math.max(reach[0], 2)), by = Math.ceil(decades / most);
+      const decades = Math.log10(Math.max(pixelsAtOrAbove[0], 2)), by = Math.ceil(decades / most);
       return Array.from({ length: Math.floor(decades / by) + 1 }, (_, i) => [(i * by) / decades,
         i * by <= 4 ? `${+(100 / 10 ** (i * by)).toPrecision(2)} %` : `1e−${i * by - 2} %`]);
     }

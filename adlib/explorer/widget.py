@@ -1,15 +1,13 @@
 """The threshold explorer: pictures, histograms and numbers that follow a threshold as it is moved.
 
-The browser does all of it (widget.js), on maps coded as whole numbers; Python computes its numbers on the same codes.
+The browser does all of it (widget.js), on maps quantized to integers; Python computes its numbers on the same codes.
 """
 
 import base64
 import html
 import io
-import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import anywidget
@@ -19,28 +17,14 @@ import traitlets
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from adlib import find_input, find_output, metrics
-from adlib.data.category import load_category
-from adlib.data.images import read_images
+from adlib import find_output, metrics
 from adlib.explorer import quantize
 from adlib.explorer.quantize import CMAP, QuantizedMaps, code_of, normal_scale
-from adlib.runs.record import LoadedRun, load_run
+from adlib.explorer.sources import Method, check_sources, methods_of_runs, read_methods, runs_of_source, title_of
 from adlib.settings import write
 
 SCRIPT = Path(__file__).with_name("widget.js")
 SHOWN = 64          # images that a static page holds at most
-PICTURE = 256       # px that images of a run are shown at, whatever size the network saw
-
-
-@dataclass
-class Method:
-    """What one method made of the test images, and of normal validation images if there are any."""
-
-    name: str
-    maps: ArrayLike                                 # (N, H, W) float
-    scores: ArrayLike                               # (N,) float
-    validation_maps: ArrayLike | None = None        # (V, H, W) float
-    validation_scores: ArrayLike | None = None      # (V,) float
 
 
 class ThresholdExplorer(anywidget.AnyWidget):
@@ -119,7 +103,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
         else:
             methods = read_methods(source, scores, validation_maps, validation_scores)
         self.title = title_of(runs, methods)
-        masks, labels = check(methods, images, masks, labels, names)
+        masks, labels = check_sources(methods, images, masks, labels, names)
         self.coded = [encode_method(m, masks, labels) for m in methods]
         self.names = [f"image {i}" for i in range(len(methods[0].maps))] if names is None else list(map(str, names))
         self.jpegs = None if images is None else encode_images(images)
@@ -220,7 +204,8 @@ class ThresholdExplorer(anywidget.AnyWidget):
             return self._code(method)
         if self.link == "value":
             return code_of(self.threshold, self.coded[method].edges)
-        return int(np.argmax(self.coded[method].pixels_at_or_above <= chosen.pixels_at_or_above[code]))      # the lowest that no more reach
+        # The lowest code that no more pixels reach.
+        return int(np.argmax(self.coded[method].pixels_at_or_above <= chosen.pixels_at_or_above[code]))
 
     # Pages
 
@@ -254,8 +239,8 @@ class ThresholdExplorer(anywidget.AnyWidget):
 
     def _pack(self, shown: Iterable[int]) -> bytes:
         """The block of bytes from which widget.js works, with the pictures and maps of some images."""
-        shown, first = list(map(int, shown)), self.coded[0]
-        n, notes = len(self.names), []
+        shown, first, n = [int(i) for i in shown], self.coded[0], len(self.names)
+        notes = []
         if len(shown) < n:
             notes.append(f"{len(shown)} of {n} images are shown here, spread over their scores; the numbers of the "
                          f"test set are those of all {n}.")
@@ -277,7 +262,8 @@ class ThresholdExplorer(anywidget.AnyWidget):
             arrays["masks"] = quantize.deflate_masks(first.masks[shown])
         for k, c in enumerate(self.coded):
             arrays |= {f"edges{k}": c.edges, f"codes{k}": quantize.deflate_maps(c.codes[shown]), f"scores{k}": c.scores,
-                       f"reach{k}": c.pixels_at_or_above.astype(np.uint32), f"anomalous{k}": c.anomalous_pixels_at_or_above.astype(np.uint32),
+                       f"pixels_at_or_above{k}": c.pixels_at_or_above.astype(np.uint32),
+                       f"anomalous_pixels_at_or_above{k}": c.anomalous_pixels_at_or_above.astype(np.uint32),
                        f"overlap{k}": c.overlap.astype(np.float32), f"regions{k}": c.regions[0]}
         return quantize.pack(header, arrays)
 
@@ -285,124 +271,19 @@ class ThresholdExplorer(anywidget.AnyWidget):
 STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
 
 
-# What can be given ---------------------------------------------------------------------------------------------------
-
-
-def runs_of_source(source) -> dict[str, LoadedRun]:
-    """The runs among what an explorer was given, by name; none where it was given maps."""
-    if isinstance(source, (str, Path, LoadedRun)):
-        source = [source]
-    if not isinstance(source, Mapping):
-        if not (isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, Path, LoadedRun))):
-            return {}
-        runs = [load(x) for x in source]
-        return dict(zip(distinct_names(runs), runs, strict=True))
-    kinds = {isinstance(x, (str, Path, LoadedRun)) for x in source.values()}
-    if len(kinds) > 1:
-        raise ValueError("runs and maps cannot be mixed; give the run's maps: load_run(folder).maps")
-    return {str(name): load(x) for name, x in source.items()} if kinds == {True} else {}
-
-
-def load(run: str | Path | LoadedRun) -> LoadedRun:
-    return run if isinstance(run, LoadedRun) else load_run(run)
-
-
-def distinct_names(runs: list[LoadedRun]) -> list[str]:
-    """The runs' methods, with the seed, then the folder, where those are the same."""
-    names = [run.entry["method"] for run in runs]
-    if len(set(names)) < len(names):
-        names = [f"{run.entry['method']} seed {run.entry['seed']}" for run in runs]
-    return names if len(set(names)) == len(names) else [f"{run.entry['method']} {run.folder.name}" for run in runs]
-
-
-def methods_of_runs(runs: dict[str, LoadedRun]) -> tuple:
-    """Methods, and the images, masks, labels and names that they share."""
-    first, *others = runs.values()
-    for run in others:
-        if run.paths.tolist() != first.paths.tolist():
-            raise ValueError(f"{run.folder} was made on other test images than {first.folder}; compare methods on one "
-                             f"category of one data set")
-    methods = [Method(name, r.maps, r.scores, r.validation_maps, r.validation_scores) for name, r in runs.items()]
-    images, masks = read_pictures(first)
-    parts = [path.replace(os.sep, "/").split("/") for path in first.paths.tolist()]
-    names = [f"{defect} {path[-1]}" if first.image_level else "/".join(path[-2:])
-             for path, defect in zip(parts, first.defects.tolist(), strict=True)]
-    labels = None if first.entry["n_anomalous"] is None else first.labels
-    return methods, images, masks, labels, names
-
-
-def read_pictures(run: LoadedRun) -> tuple:
-    """Test images and masks of a run, in the order of its maps."""
-    if run.entry["n_anomalous"] is None:            # one's own photographs: nothing but files
-        return read_images([find_input(path) for path in run.paths.tolist()], PICTURE, run.entry.get("value_range")), None
-    given = run.entry["parameters"]
-    size = run.entry["image_size"] if run.image_level else max(PICTURE, run.entry["image_size"])
-    data = load_category(given["data_root"], given["category"], image_size=size)
-    if len(data.test) != len(run.maps) or data.labels.tolist() != run.labels.tolist():
-        raise ValueError(f"{given['data_root']}/{given['category']} holds {len(data.test)} test images now, the run "
-                         f"{run.folder} saw {len(run.maps)} or others; put them back, or run it --again")
-    return data.test, data.masks
-
-
-def read_methods(source, scores, validation_maps, validation_scores) -> list[Method]:
-    """Methods from maps, or from a dict of them, whose scores and validation maps are then dicts too."""
-    if not isinstance(source, Mapping):
-        name = "anomaly score"
-        source, scores, validation_maps, validation_scores = (
-            {} if x is None else {name: x} for x in (source, scores, validation_maps, validation_scores))
-    if not source:
-        raise ValueError("there is nothing to explore: give a run's folder, or maps")
-    for what, given in (("scores", scores), ("validation_maps", validation_maps),
-                        ("validation_scores", validation_scores)):
-        if given is not None and not (isinstance(given, Mapping) and set(given) <= set(source)):
-            raise ValueError(f"{what} must be a dict with the names of the maps: {', '.join(map(str, source))}")
-    return [method_of(str(name), maps, (scores or {}).get(name), (validation_maps or {}).get(name),
-                      (validation_scores or {}).get(name)) for name, maps in source.items()]
-
-
-def method_of(name: str, maps, scores, validation_maps, validation_scores) -> Method:
-    maps = metrics._check_maps(maps, None)[0]
-    if not maps.size:
-        raise ValueError(f"the maps are empty, of shape {maps.shape}; give at least one image")
-    if validation_maps is not None:
-        validation_maps = metrics._check_maps(validation_maps, None)[0]
-        validation_scores = validation_maps.max(axis=(1, 2)) if validation_scores is None else validation_scores
-    return Method(name, maps, maps.max(axis=(1, 2)) if scores is None else scores, validation_maps, validation_scores)
-
-
-def check(methods: list[Method], images, masks, labels, names) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Masks and labels as bool arrays; raises where counts or sizes disagree."""
-    shape = methods[0].maps.shape
-    for m in methods:
-        if m.maps.shape != shape:
-            raise ValueError(f"maps of {m.name} are {m.maps.shape}, those of {methods[0].name} are {shape}; methods "
-                             f"are compared on the same images at one size")
-        m.scores = metrics._as_finite(m.scores, "score")
-        if m.scores.shape != shape[:1]:
-            raise ValueError(f"{shape[0]} maps of {m.name} need one score each, but scores are {m.scores.shape}")
-    for what, given in (("images", images), ("masks", masks), ("labels", labels), ("names", names)):
-        if given is not None and len(given) != shape[0]:
-            raise ValueError(f"there are {shape[0]} maps but {len(given)} {what}; give one of each per image")
-    if masks is not None:
-        masks = metrics._check_maps(methods[0].maps, masks)[1]
-    if labels is None:
-        return masks, None if masks is None else masks.any(axis=(1, 2))
-    return masks, metrics._as_bool(labels, "labels")
-
-
 # From maps to codes --------------------------------------------------------------------------------------------------
 
 
 def encode_method(method: Method, masks: np.ndarray | None, labels: np.ndarray | None) -> QuantizedMaps:
-    found = suggest_thresholds(method, masks, labels)
+    suggestions = suggest_thresholds(method, masks, labels)
     maps, scores = np.asarray(method.maps), np.asarray(method.scores)
-    exact = np.concatenate([scores, [s["threshold"] for s in found]])
+    exact = np.concatenate([scores, [s["threshold"] for s in suggestions]])
     edges = quantize.choose_edges(maps, exact)
-    for s in found:         # an infinite one, which nothing reaches, is the last edge
+    for s in suggestions:       # an infinite one, which nothing reaches, is the last edge
         s["threshold"] = float(edges[code_of(s["threshold"], edges)])
     scale = normal_scale(maps, np.zeros(len(maps), bool) if labels is None else labels)
-    return QuantizedMaps(method.name, edges, quantize.encode(maps, edges), quantize.encode(scores, edges), labels, masks, found,
-                 (scale["vmin"], scale["vmax"]))
+    return QuantizedMaps(method.name, edges, quantize.encode(maps, edges), quantize.encode(scores, edges), labels,
+                         masks, suggestions, (scale["vmin"], scale["vmax"]))
 
 
 def suggest_thresholds(method: Method, masks: np.ndarray | None, labels: np.ndarray | None) -> list[dict]:
@@ -459,8 +340,3 @@ def spread_over_scores(n: int, scores: np.ndarray, *, keep: int) -> list[int]:
     others = order[order != keep]
     chosen = others[np.linspace(0, n - 2, SHOWN - 1).round().astype(int)]
     return sorted([*chosen.tolist(), keep])
-
-
-def title_of(runs: dict[str, LoadedRun], methods: list[Method]) -> str:
-    names = " and ".join(m.name for m in methods)
-    return f"{names}: {next(iter(runs.values())).entry['category']}" if runs else names

@@ -442,8 +442,9 @@ ipywidgets.VBox([other])"""]
 
 
 def write_notebook(path: Path) -> Path:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c.replace("TESTS", repr(str(ROOT / "tests" / "explorer"))))
-                                               for c in CELLS])
+    folder = repr(str(ROOT / "tests/explorer"))
+    cells = [nbformat.v4.new_code_cell(cell.replace("TESTS", folder)) for cell in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
     return path

@@ -16,6 +16,7 @@ from sklearn.metrics import confusion_matrix, jaccard_score, precision_score, re
 from test_metrics import random_case, regions_of
 
 from adlib import metrics
+from adlib.data.category import load_category
 from adlib.explorer import quantize, widget
 from adlib.explorer.widget import ThresholdExplorer
 from adlib.runs.record import load_run
@@ -149,7 +150,8 @@ def test_overlap_and_reach_lie_on_the_pro_and_roc_curves():
     codes = [quantize.code_of(t, coded.edges) for t in curves.thresholds]
     assert coded.overlap[codes] == pytest.approx(curves.pro[2::2])
     assert (coded.anomalous_pixels_at_or_above[codes] / masks.sum()) == pytest.approx(curves.tpr[2::2])
-    assert (coded.pixels_at_or_above - coded.anomalous_pixels_at_or_above)[codes] / (~masks).sum() == pytest.approx(curves.fpr[2::2])
+    normal = coded.pixels_at_or_above - coded.anomalous_pixels_at_or_above
+    assert normal[codes] / (~masks).sum() == pytest.approx(curves.fpr[2::2])
 
 
 def test_suggestions_are_those_of_the_metrics_and_say_what_they_used():
@@ -248,7 +250,7 @@ def test_a_page_holds_everything_and_asks_for_nothing_outside(tmp_path):
     header, arrays = block_of(page)
     assert (header["state"]["index"], header["state"]["view"], header["names"][0]) == (3, "mask", "a<b")
     assert header["shown"] == list(range(6))
-    assert arrays["reach0"].tolist() == shown.coded[0].pixels_at_or_above.tolist()
+    assert arrays["pixels_at_or_above0"].tolist() == shown.coded[0].pixels_at_or_above.tolist()
     picture = Image.open(io.BytesIO(arrays["images"][: header["ends"]["images"][0]].tobytes()))
     assert picture.size == (24, 24)
 
@@ -263,7 +265,7 @@ def test_a_page_of_many_images_shows_some_and_counts_all(tmp_path):
     assert {77, int(maps.max(axis=(1, 2)).argmax())} <= set(header["shown"])
     assert "64 of 100 images" in header["notes"][0]
     assert len(arrays["scores0"]) == 100
-    assert arrays["reach0"][0] == maps.size
+    assert arrays["pixels_at_or_above0"][0] == maps.size
     assert unpack(everything(shown))[0]["shown"] == list(range(100))
 
 
@@ -327,7 +329,7 @@ def test_a_data_set_that_has_changed_since_is_found_out(run_folders):
 
 def test_a_one_class_run_has_no_masks(run_folders):
     run = load_run(run_folders[1][0])
-    data = widget.load_category("digits", "3", image_size=32)
+    data = load_category("digits", "3", image_size=32)
     n = len(data.test)
     run.entry = run.entry | {"image_size": 32, "parameters": {"data_root": "digits", "category": "3"},
                              "protocol": run.entry["protocol"] | {"image_score": "mean of the map"}}
