@@ -45,11 +45,14 @@ class Recipe:
 
 
 CATEGORIES = {
-    "gravel": Recipe("photograph", ("stain", "hole", "foreign_fibre", "wrong_colour"), strength_factor=1.1, size_factor=1.3,
+    "gravel": Recipe("photograph", ("stain", "hole", "foreign_fibre", "wrong_colour"),
+                     strength_factor=1.1, size_factor=1.3,
                      tones=((0.05, 0.05, 0.06), (0.50, 0.48, 0.45), (0.98, 0.97, 0.94))),
-    "brick": Recipe("photograph", ("scratch", "crack", "stain", "hole"), strength_factor=0.9, size_factor=0.9,
-                    quarter_turns=False, tones=((0.16, 0.05, 0.03), (0.58, 0.33, 0.25), (0.93, 0.91, 0.86))),
-    "grass": Recipe("photograph", ("stain", "hole", "dent", "foreign_fibre"), strength_factor=1.25, size_factor=1.35,
+    "brick": Recipe("photograph", ("scratch", "crack", "stain", "hole"),
+                    strength_factor=0.9, size_factor=0.9, quarter_turns=False,
+                    tones=((0.16, 0.05, 0.03), (0.58, 0.33, 0.25), (0.93, 0.91, 0.86))),
+    "grass": Recipe("photograph", ("stain", "hole", "dent", "foreign_fibre"),
+                    strength_factor=1.25, size_factor=1.35,
                     tones=((0.03, 0.07, 0.02), (0.37, 0.47, 0.20), (0.93, 0.95, 0.78))),
     "hex_nut": Recipe("drawn", ("scratch", "crack", "dent", "stain", "missing_part")),
     "blister": Recipe("drawn", ("missing_part", "misplaced_part", "wrong_colour", "crack", "hole")),

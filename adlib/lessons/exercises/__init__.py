@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["is_number", "judge"]
+
 
 def is_number(answer: object) -> bool:
     try:
