@@ -11,14 +11,15 @@ from adlib.runs.execute import LESSON_OF
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_code_runs(demo_root):
+def test_the_code_runs(tmp_path, bolt):
     code = re.search(r"```python\n(.*?)```", README, re.S)[1]
-    small = code.replace('demo.ensure("data/demo")', repr(str(demo_root)))
+    small = code.replace('demo.ensure("data/demo"), "gravel"', f'{str(tmp_path)!r}, "bolt"')
     small = small.replace("128", "64").replace('"demo"', '"smoke"')
+    assert small.count("bolt") == 1
     assert small.count("smoke") == 1
     found = {}
     exec(small, found)
-    assert found["maps"].shape == (60, 256, 256)
+    assert found["maps"].shape == (7, 256, 256)
     assert 0 <= found["report"]["image_auroc"] <= 1
 
 

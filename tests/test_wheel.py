@@ -18,6 +18,9 @@ from packaging.utils import canonicalize_name
 
 from adlib import ROOT
 
+# No other adlib may be found: pip would leave out what is installed already.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP"))}
+
 # Runs in the fresh environment; what it prints last is judged here.
 PROGRAM = """
 import importlib, json, pkgutil
@@ -47,8 +50,7 @@ def test_an_installed_wheel_works(tmp_path, bolt):
     (elsewhere / "set").mkdir(parents=True)
     bolt.rename(elsewhere / "set/bolt")
     python = install(build_wheel(tmp_path / "source"), tmp_path / "venv")
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    printed = subprocess.run([python, "-c", PROGRAM], cwd=elsewhere, env=clean, stdout=subprocess.PIPE, text=True,
+    printed = subprocess.run([python, "-c", PROGRAM], cwd=elsewhere, env=CLEAN, stdout=subprocess.PIPE, text=True,
                              check=True).stdout
     file, root, modules, problems, published, page, no_lessons = json.loads(printed.splitlines()[-1])
     assert Path(file).is_relative_to(tmp_path / "venv"), "the wheel's adlib, not this repository's"
@@ -85,7 +87,7 @@ def install(wheel: Path, folder: Path) -> Path:
 
 def pip(python: Path | str, command: str, *options: object) -> None:
     subprocess.run([sys.executable, "-m", "pip", "--python", str(python), command, "--no-index", "--quiet",
-                    "--disable-pip-version-check", *map(str, options)], check=True)
+                    "--disable-pip-version-check", *map(str, options)], env=CLEAN, check=True)
 
 
 def other_files(package: Path) -> set[str]:
