@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m adlib demo
 
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --doctest-modules adlib tests
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow tests
