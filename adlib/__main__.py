@@ -77,7 +77,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N")
     add_parameters(parser)
     parser.add_argument("--threads", metavar="N", type=int, help="of the processor; by default all of them")
-    parser.add_argument("--again", action="store_true", help="run it even if a whole run is there, from the start")
+    parser.add_argument("--again", action="store_true", help="run it even if a complete run is there, from the start")
     parser.set_defaults(command=run_method)
 
 
@@ -135,22 +135,24 @@ def add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def run_sweep(options: argparse.Namespace) -> int:
     from adlib.lessons import ablations
-    from adlib.runs import sweep
+    from adlib.runs import planning, sweep
 
-    machine = sweep.pick_machine(options.cores, options.threads, options.device or "auto", profile=options.profile,
-                                 executor=options.executor, jobs=options.jobs)
+    machine = planning.pick_machine(options.cores, options.threads, options.device or "auto", profile=options.profile,
+                                    executor=options.executor, jobs=options.jobs)
     options.device = None if machine.devices else options.device     # each run gets one of them
     given = partial(given_parameters, options)
-    rows = ablations.rows_of_table(options.table, given) if options.table else sweep.rows_of(options.methods, given)
-    categories = sweep.pick_categories(rows[0][1].get("data_root", "data/demo"), options.categories) if rows else []
-    planned = sweep.plan(sweep.combine(rows, categories, sweep.pick_seeds(options.seeds)), machine)
+    rows = ablations.rows_of_table(options.table, given) if options.table else planning.rows_of(options.methods, given)
+    if not rows:
+        raise ValueError(f"no row of table {options.table} can be run here")
+    categories = planning.pick_categories(rows[0][1].get("data_root", "data/demo"), options.categories)
+    planned = planning.plan(planning.combine(rows, categories, planning.pick_seeds(options.seeds)), machine)
     if options.list:
-        for run in sweep.missing(planned):
+        for run in planning.missing(planned):
             print(shlex.join(["python", *run.command()]))
         return 0
-    print(sweep.describe_plan(planned, machine), flush=True)
+    print(planning.describe_plan(planned, machine), flush=True)
     missing = sweep.execute_plan(planned, machine, options=options.passed_on)
-    print(f"the numbers: python -m adlib results --out-dir {options.out_dir or 'runs'}", flush=True)
+    print(f"the numbers: python -m adlib results --out-dir {shlex.quote(options.out_dir or 'runs')}", flush=True)
     return 1 if missing else 0
 
 

@@ -49,6 +49,19 @@ METRIC_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pix
                 "iap": "IAP", "iap90": "IAP@90"}
 
 
+# What systems and archivers leave in folders, besides hidden files and folders.
+CLUTTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"}
+
+
+def is_clutter(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in CLUTTER
+
+
+def printable(text: str | Path) -> str:
+    """A name or path with escapes for what no terminal shows: line breaks, and bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 def find_input(path: str | Path) -> Path:
     """A path to read from: relative to the working directory, else to the repository."""
     path = Path(path).expanduser()

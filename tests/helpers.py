@@ -18,7 +18,7 @@ def parameters(root, **changed) -> dict:
 
 
 def leave(root, method="nearest", *, masks=True, **changed):
-    """A whole run, the category that it saw, and its maps."""
+    """A complete run, the category that it saw, and its maps."""
     if not (root / "set").exists():
         make_category(root / "set", masks=masks)
     data = load_category(root / "set", "bolt", image_size=64)

@@ -15,10 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from adlib import find_input
-from adlib.settings import MAP_SIZE
+from adlib.settings import MAP_SIZE, is_clutter, printable
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"}
-CLUTTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"}     # besides all hidden files and folders
 MOST_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = None       # `open_upright` has the limit
 Range = tuple[float, float]         # the values that are shown black and white
@@ -52,15 +51,10 @@ def some(names: list[str]) -> str:
     return ", ".join(printable(name) for name in names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def printable(path: str | Path) -> str:
-    """A path with escapes for what no terminal shows: line breaks, and bytes that are no text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
-
-
 def visible(folder: Path) -> list[Path]:
     """What stands in a folder, sorted, without hidden files and the clutter that systems and archivers leave."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [p for p in found if not p.name.startswith(".") and p.name.casefold() not in CLUTTER]
+    return [p for p in found if not is_clutter(p.name)]
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -11,14 +11,13 @@ import torch
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from adlib import find_input, recipes, settings
+from adlib import find_input, recipes
 from adlib.data.category import Category, split_validation
 from adlib.data.images import (
     SUFFIXES,
     Range,
     find_range,
     images_in,
-    printable,
     read_images,
     read_picture,
     some,
@@ -29,8 +28,8 @@ from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
 from adlib.runs.folder import explained
-from adlib.runs.parameters import complete_parameters
-from adlib.settings import write
+from adlib.runs.parameters import complete_parameters, resolve
+from adlib.settings import printable, write
 from adlib.training import fit, predict
 
 FEWEST_PHOTOGRAPHS = 8
@@ -62,8 +61,7 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
            "out_dir": str(out_dir)}
     parameters = complete_parameters("01_stfpm", own) | {"good": str(good), "new": str(new or "")}
-    size = settings.IMAGE_SIZE[budget] if image_size == "auto" else image_size
-    data = folder_category(good, new, image_size=size)
+    data = folder_category(good, new, image_size=resolve(parameters)["image_size"])
     run = record.start("stfpm", parameters)
     model = STFPM(Teacher(), levels=tuple(parameters["levels"]), fuse_at=parameters["fuse_at"])
     with run.timed("train"):

@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from adlib.runs.execute import LESSON_OF, find_runs, folder_of, run, run_lesson
+from adlib.runs.execute import find_runs, folder_of, run, run_lesson
 from adlib.runs.folder import read_runs, run_folder
-from adlib.runs.parameters import check_parameters, lesson_parameters
+from adlib.runs.parameters import LESSON_OF, check_parameters, lesson_parameters, resolve
 
 if TYPE_CHECKING:
     from adlib.runs.record import finish, load_run, start
 
 __all__ = ["LESSON_OF", "check_parameters", "find_runs", "finish", "folder_of", "lesson_parameters", "load_run",
-           "read_runs", "run", "run_folder", "run_lesson", "start"]
+           "read_runs", "resolve", "run", "run_folder", "run_lesson", "start"]
 
 
 def __getattr__(name: str):

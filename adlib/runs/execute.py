@@ -1,4 +1,4 @@
-"""Runs: a lesson executed headless with papermill, whole or as a ledger run. Imports neither torch nor papermill."""
+"""Lessons executed headless with papermill, all their cells or a ledger run's. Imports neither torch nor papermill."""
 
 import io
 import json
@@ -8,24 +8,14 @@ import shlex
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from adlib import find_output
 from adlib.runs.folder import LOCK_ENV, PENDING, clear, explained, lock_folder, record_failure, run_folder
-from adlib.runs.parameters import (
-    NOTEBOOKS,
-    check_parameters,
-    complete_parameters,
-    find_lesson,
-    lesson_parameters,
-    read_lesson,
-)
-from adlib.settings import write_json
+from adlib.runs.parameters import LESSON_OF, complete_parameters, find_lesson, lesson_parameters, read_lesson
+from adlib.settings import find_input, write_json
 
-__all__ = ["NOTEBOOKS", "check_parameters", "find_runs", "lesson_parameters", "printed_by", "run", "run_lesson"]
-
-LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "02_destseg",
-             **dict.fromkeys(("rd4ad", "masked_rd"), "03_masked_reverse_distillation")}
 UNDER_WAY = "notebook.part.ipynb"
 
 
@@ -65,7 +55,7 @@ def execute_notebook(notebook: Path, out: Path, parameters: dict) -> None:
 def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: bool = False) -> Path:
     """A ledger run: execute the `run` cells of a method's lesson into the run's folder; the path of that folder.
 
-    A whole run that is there already is returned as it is; an interrupted one goes on from its checkpoint.
+    A complete run that is there already is returned as it is; an interrupted one goes on from its checkpoint.
 
     Parameters
     ----------
@@ -90,6 +80,7 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
     given = given | ({} if out_dir is None else {"out_dir": str(out_dir)})
     given = with_method(method, given)
     parameters = complete_parameters(lesson, given)
+    ensure_data(parameters["data_root"])
     folder = run_folder(method, parameters)
     lock = lock_folder(folder)
     try:
@@ -97,7 +88,9 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
             print(f"already there: {folder} (--again runs it anew)", flush=True)
             return folder
         with explained(folder):
-            clear(folder, "notebook.ipynb", *["checkpoint.pt"][:again])
+            clear(folder, "notebook.ipynb")
+            if again:
+                (folder / "checkpoint.pt").unlink(missing_ok=True)
         execute_run(method, lesson, given, parameters, folder)
     finally:
         lock.release(force=True)
@@ -105,7 +98,7 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
 
 
 def find_runs(wanted: list[tuple[str, dict]], *, make: bool = False) -> list[Path]:
-    """Folders of those of the wanted runs that are whole; prints how to make the others, or makes them.
+    """Folders of those of the wanted runs that are complete; prints how to make the others, or makes them.
 
     Parameters
     ----------
@@ -131,9 +124,17 @@ def find_runs(wanted: list[tuple[str, dict]], *, make: bool = False) -> list[Pat
     return [folder for *_, folder in folders if (folder / "run.json").is_file()]
 
 
-def folder_of(method: str, given: dict) -> Path:
-    """Where the run of a method with these parameters lies."""
-    return run_folder(method, complete_parameters(LESSON_OF[method], with_method(method, given)))
+def folder_of(method: str, given: dict, **options) -> Path:
+    """Where the run of a method with these parameters lies; options as for `run_folder`."""
+    return run_folder(method, complete_parameters(LESSON_OF[method], with_method(method, given)), **options)
+
+
+def ensure_data(data_root: str) -> None:
+    """Make the demo set, or renew an old one, before a run's folder is looked up: its files are part of that name."""
+    if find_input(data_root).name.startswith("demo"):
+        from adlib.demo import ensure  # takes half a second: scipy
+
+        ensure(data_root)
 
 
 def with_method(method: str, given: dict) -> dict:
@@ -172,7 +173,7 @@ def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder:
         raise RuntimeError(f"{where} failed with {found['name']}: {found['message']}\n{kept}") from error
     finally:
         del os.environ[LOCK_ENV]
-    print(f"whole after {time.perf_counter() - start:.0f} s: {folder}", flush=True)
+    print(f"complete after {time.perf_counter() - start:.0f} s: {folder}", flush=True)
 
 
 def only_run_cells(lesson: str) -> dict:
@@ -195,15 +196,20 @@ def explain(error: Exception, lesson: str) -> dict:
 def keep_failure(method: str, parameters: dict, folder: Path, found: dict) -> str:
     """Store the notebook up to the failing cell, unless it is torn, and failed.json; says where they are."""
     try:
+        keep_notebook(folder)
+        record_failure(folder, method, parameters, found)
+    except Exception as error:      # whatever it is, the run's own error is the one to hear of
+        return f"failed.json could not be written either ({error}); free space or choose another --out-dir"
+    return f"traceback and notebook: {folder}"
+
+
+def keep_notebook(folder: Path) -> None:
+    try:
         json.loads((folder / UNDER_WAY).read_text(encoding="utf-8"))
         os.replace(folder / UNDER_WAY, folder / "notebook.ipynb")
     except (OSError, ValueError):
-        (folder / UNDER_WAY).unlink(missing_ok=True)
-    try:
-        record_failure(folder, method, parameters, found)
-    except OSError as error:
-        return f"failed.json could not be written either ({error}); free space or choose another --out-dir"
-    return f"traceback and notebook: {folder}"
+        with suppress(OSError):
+            (folder / UNDER_WAY).unlink(missing_ok=True)
 
 
 class Indented(io.TextIOBase):

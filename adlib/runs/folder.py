@@ -1,4 +1,4 @@
-"""A run's folder: where it lies, its lock, its entry, and files that are written whole or not at all.
+"""A run's folder: where it lies, what makes it this run, its lock and its entry.
 
 The runner imports this, so it imports no torch, which takes seconds.
 """
@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -16,28 +17,79 @@ from platform import python_version
 import filelock
 
 from adlib import find_input, find_output
-from adlib.settings import IMAGE_SIZE, METRICS, write_json
+from adlib.runs.parameters import LESSON_OF, lesson_parameters, resolve
+from adlib.settings import CLASSES, METRICS, is_clutter, write_json
 
+SCHEMA = 2      # of run.json; 1 had no threads, cpu, digests
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
             "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None,
             "image_score": "the model's"}
 IMAGE_LEVEL = {"image_score": "mean of the map"}      # instead, where the whole image is the anomaly
-NON_IDENTITY = ("data_root", "out_dir", "device")     # parameters that say where, not what: no part of a run's identity
+# Parameters that say where, not what: no part of a run's identity. The files there are, by their digests.
+NON_IDENTITY = ("data_root", "out_dir", "device", "good", "new")
+# Files that a run reads in its category, below its folder; LOCO's masks lie one folder deeper.
+LAYOUT = ("train/good/*", "test/*/*", "ground_truth/*/*", "ground_truth/*/*/*")
+REQUIRED = ("method", "dataset", "category", "seed", "budget", "backbone", "image_size", "metrics", "parameters")
 SECONDS = ("train", "predict", "evaluate")
 PACKAGES = ("adlib", "torch", "torchvision", "timm", "numpy", "scipy", "pillow")
 LOCK_ENV = "ADLIB_RUN_FOLDER"       # environment: the folder whose lock the runner holds for its kernel
 PENDING = "run.json.pending"    # the entry there, until the runner has stored the notebook too
 
 
-def run_folder(method: str, parameters: dict) -> Path:
-    """Where a run lies: the same folder for the same method and parameters, on whatever device."""
+def run_folder(method: str, parameters: dict, *, digest: Callable[..., str] | None = None) -> Path:
+    """Where a run lies: one folder for the same method, parameters, images and weights, on whatever device.
+
+    Only parameters that differ from the lesson's defaults count, so a new one moves no run.
+
+    Parameters
+    ----------
+    method : str
+    parameters : dict
+        All of the lesson's, as given: what `complete_parameters` returns.
+    digest : callable, optional
+        `digest_files`, or a cached one where many runs of the same data are looked up at once.
+    """
     category = parameters["category"]
     if category in ("", "..") or Path(category).name != category:
         raise ValueError(f"category={category!r} must be the name of one folder in data_root")
-    what = {"method": method} | {name: value for name, value in parameters.items() if name not in NON_IDENTITY}
+    digests = identify_files(parameters, digest or digest_files)
+    named = {"weights": "weights", "textures": "texture_source"}    # a file counts by what it holds, not by its path
+    apart = {*NON_IDENTITY, *(named[what] for what in named if digests[what])}
+    defaults = lesson_parameters(LESSON_OF[method])
+    changed = {name: value for name, value in parameters.items()
+               if name not in apart and (name not in defaults or value != defaults[name])}
+    what = {"method": method, "digests": digests} | changed
     digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
     name = f"{parameters['budget']}-s{parameters['seed']}-{digits}"
     return Path(os.path.abspath(find_output(parameters["out_dir"]))) / method / dataset_of(parameters) / category / name
+
+
+def identify_files(parameters: dict, digest: Callable[..., str]) -> dict[str, str | None]:
+    """Digests of what a run reads: images and masks of its category, weights, textures; None where no file is named."""
+    root, own = parameters["data_root"], [parameters[name] for name in ("good", "new") if parameters.get(name)]
+    weights = find_input(parameters.get("weights", "auto"))
+    textures = find_input(parameters.get("texture_source", "auto"))
+    return {
+        "data": root if root in CLASSES else
+                digest(tuple(own), ("*",)) if own else digest((find_input(root) / parameters["category"],), LAYOUT),
+        "weights": digest_content(weights, weights.stat().st_mtime_ns) if weights.is_file() else None,
+        "textures": digest((textures,), ("**/*",)) if textures.is_dir() else None,
+    }
+
+
+def digest_files(folders: tuple[str | Path, ...], patterns: tuple[str, ...]) -> str:
+    """Of the names and sizes of the files in each folder, wherever it lies; clutter does not count."""
+    found = [sorted((path.relative_to(folder).as_posix(), path.stat().st_size)
+                    for pattern in patterns for path in Path(folder).glob(pattern)
+                    if path.is_file() and not any(map(is_clutter, path.relative_to(folder).parts)))
+             for folder in folders]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]
+
+
+@lru_cache      # weights are hundreds of megabytes, and a sweep asks a thousand times
+def digest_content(path: Path, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def dataset_of(parameters: dict) -> str:
@@ -71,17 +123,17 @@ def clear(folder: Path, *others: str) -> None:
 
 def new_entry(method: str, parameters: dict) -> dict:
     """An entry with all its fields, as far as they are known before the run."""
-    size = parameters["image_size"]
     return {
-        "method": method, "dataset": dataset_of(parameters),
+        "schema": SCHEMA, "method": method, "dataset": dataset_of(parameters),
         **{name: parameters[name] for name in ("category", "seed", "budget", "backbone")},
-        "image_size": IMAGE_SIZE[parameters["budget"]] if size == "auto" else size,
+        "image_size": resolve(parameters)["image_size"],
         "value_range": None, **{name: parameters[name] for name in ("device", "precision")},
-        **dict.fromkeys(("threads", "n_train", "n_validation", "n_test", "n_anomalous")),
+        **dict.fromkeys(("threads", "cpu", "n_train", "n_validation", "n_test", "n_anomalous")),
         "metrics": dict.fromkeys(METRICS),
         "protocol": PROTOCOL,
         "thresholds": dict.fromkeys(("image", "pixel")), "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
-        "parameters": parameters, "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
+        "parameters": parameters, "digests": identify_files(parameters, digest_files),
+        "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
     }
 
 
@@ -96,28 +148,36 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 def read_entry(folder: Path) -> dict:
-    """The entry of a whole run."""
+    """The entry of a complete run, of any schema."""
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no run {folder}; `python -m adlib run` makes runs and prints their folders")
     if (folder / "failed.json").is_file():
-        error = json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]
-        raise RuntimeError(f"the run {folder} failed in cell {error['cell']} with {error['name']}: {error['message']}; "
-                           f"mend that and give its command again")
+        raise RuntimeError(f"the run {folder} failed in {read_failure(folder)}; fix that and give its command again")
     if not (folder / "run.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no whole run (no run.json): it is still at work or was interrupted; "
-                                f"its command goes on with it")
+        raise FileNotFoundError(f"{folder} holds no complete run (no run.json): it is still at work or was "
+                                f"interrupted; its command goes on with it")
     try:
         entry = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        missing = [name for name in ("method", "metrics", "image_size", "parameters") if name not in entry]
     except ValueError as error:
         raise ValueError(f"{folder / 'run.json'} is torn ({error}); give its command with --again") from error
+    missing = [name for name in REQUIRED if name not in entry] if isinstance(entry, dict) else REQUIRED
     if missing:
         raise ValueError(f"{folder / 'run.json'} is no entry, it lacks {', '.join(missing)}")
-    return entry
+    return {"schema": 1, "threads": None, "cpu": None, "digests": {}} | entry
+
+
+def read_failure(folder: Path) -> str:
+    """What failed.json says, on one line: "cell fit with ValueError: no mask"."""
+    try:
+        error = json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]
+        where = f"cell {error['cell']}" if error.get("cell") else "no cell"
+        return f"{where} with {error['name']}: {error['message']}".splitlines()[0]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "a way that its failed.json, which is torn, does not tell"
 
 
 def read_runs(out_dir: str | Path = "runs") -> list[dict]:
-    """Entries of all whole runs below a folder, each with its `folder`; what is torn is left out with a warning."""
+    """Entries of all complete runs below a folder, each with its `folder`; what is torn is left out with a warning."""
     entries = []
     for path in sorted(find_output(out_dir).glob("*/*/*/*/run.json")):
         try:

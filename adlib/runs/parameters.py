@@ -3,21 +3,58 @@
 import ast
 import difflib
 import json
+import math
 import re
 from functools import cache
 from pathlib import Path
 
 from adlib import ROOT
-from adlib.settings import BACKBONES, IMAGE_SIZE
+from adlib.settings import BACKBONES, DESTSEG_WIDTHS, IMAGE_SIZE, ROTATION
 
 NOTEBOOKS = ROOT / "notebooks"
+LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "02_destseg",
+             **dict.fromkeys(("rd4ad", "masked_rd"), "03_masked_reverse_distillation")}
 CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16"),
-           "rotation": ("auto", "none", "slight", "full"), "segmentation_input": ("product", "concat", "distance"),
-           "cosine": ("auto", "pixel", "flat"), "test_mask": ("none", "mean"), "method": ("rd4ad", "masked_rd")}
+           "fuse_at": ("stride4", "image"), "rotation": ("auto", "none", "slight", "full"),
+           "segmentation_input": ("product", "concat", "distance"), "cosine": ("auto", "pixel", "flat"),
+           "test_mask": ("none", "mean"), "method": ("rd4ad", "masked_rd")}
 # A parameter that is "auto" by default, and the type of a given value; all others hold strings.
-INSTEAD_OF_AUTO = {"image_size": int, "lr": float, "level_weights": list, "opacity": list,
+INSTEAD_OF_AUTO = {"image_size": int, "lr": float, "level_weights": list,
                    **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch"), int),
                    **dict.fromkeys(("width", "student_width"), int)}
+# Parameters whose numbers have a range: a test of the value, and what it asks for. NaN passes none.
+POSITIVE = (lambda x: 0 < x < math.inf, "positive and finite")
+COST = (lambda x: 0 <= x < math.inf, "at least 0 and finite")
+COUNT = (lambda x: x >= 1, "at least 1")
+SEED = (lambda x: 0 <= x < 2**32, "from 0 to 4294967295")
+RANGES = {
+    "seed": SEED, "seeds": SEED, "lr": POSITIVE, "level_weights": COST,
+    "levels": (lambda x: 1 <= x <= 4, "out of 1, 2, 3, 4"),
+    "train_share": (lambda x: 0 < x <= 1, "in (0, 1]; 1.0 takes all training images"),
+    "mask_ratio": (lambda x: 0 <= x < 1, "in [0, 1)"),
+    **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch", "width", "student_width", "positions",
+                     "neighbours", "most_painted", "draws", "resamples", "shuffles"), COUNT),
+    **dict.fromkeys(("perplexities", "diameters", "contrasts"), POSITIVE),
+    **dict.fromkeys(("miss", "false_alarm"), COST),
+    **dict.fromkeys(("worst", "example"), (lambda x: x >= 0, "at least 0")),
+    "spot": (lambda x: 0 <= x < 256, "in [0, 256)"), "least_share": (lambda x: 0 < x <= 1, "in (0, 1]"),
+    "false_alarm_rate": (lambda x: 0 <= x <= 1, "in [0, 1]"),
+}
+DISTINCT = ("levels", "seeds", "methods")       # lists that hold something, and nothing twice
+
+
+def resolve(parameters: dict) -> dict:
+    """The parameters with each "auto" replaced by what budget, category and method mean by it.
+
+    None stands for a number that the budget's recipe has (`steps`, `batch`, `lr`, ...) and for equal `level_weights`:
+    recipes and networks take it so. What only the machine or the network tells stays "auto": `weights`, `precision`,
+    `device`, `texture_source`.
+    """
+    budget, cosine = parameters["budget"], "flat" if parameters.get("method") == "rd4ad" else "pixel"
+    meant = {"image_size": IMAGE_SIZE[budget], **DESTSEG_WIDTHS[budget],
+             "rotation": ROTATION.get(parameters["category"], "none"), "cosine": cosine,
+             **dict.fromkeys(("level_weights", "steps", "student_steps", "segmentation_steps", "batch", "lr"))}
+    return parameters | {name: value for name, value in meant.items() if parameters.get(name) == "auto"}
 
 
 def check_parameters(lesson: str, namespace: dict) -> dict:
@@ -54,11 +91,19 @@ def complete_parameters(lesson: str, given: dict) -> dict:
     values = {name: given.get(name, default) for name, default in defaults.items()}
     for name, default in defaults.items():
         problems += wrong_type(name, values[name], default) or wrong_value(name, values[name])
+    if not problems and values.get("level_weights", "auto") != "auto" and len(values["level_weights"]) != len(
+            values["levels"]):
+        problems = [f"level_weights={values['level_weights']} must be one number per level of {values['levels']}"]
     if problems:
         raise ValueError(f"{lesson}: " + "; ".join(problems))
-    # An int for a float is the same run.
-    return {name: float(value) if type_of(name, value, defaults[name]) is float else value
-            for name, value in values.items()}
+    return {name: unify(value, defaults[name], name) for name, value in values.items()}
+
+
+def unify(value: object, default: object, name: str) -> object:
+    """A value as its default is written: an int for a float is the same run."""
+    if isinstance(value, list) and element_type(name, default) is float:
+        return [float(x) for x in value]
+    return float(value) if type_of(name, value, default) is float else value
 
 
 def lesson_parameters(lesson: str) -> dict:
@@ -98,23 +143,34 @@ def injected_names(history: list[str]) -> list[str]:
 
 def unknown_name(name: str, defaults: dict) -> str:
     close = difflib.get_close_matches(name, defaults, n=1)
-    mend = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(defaults)}"
-    return f"there is no parameter {name!r}; {mend}"
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(defaults)}"
+    return f"there is no parameter {name!r}; {hint}"
 
 
 def wrong_type(name: str, value: object, default: object) -> list[str]:
     """The complaint about a value whose type is not the default's; an int may stand for a float."""
     kind = type_of(name, value, default)
-    allowed = {kind, int} if kind is float else {kind}
+    if type(value) is kind and kind is list:
+        allowed = one_of(element_type(name, default))
+        strangers = [x for x in value if type(x) not in allowed]
+        return [f"{name}={value!r} must be a list of {spell(allowed)}; {strangers[0]!r} is none"] if strangers else []
+    allowed = one_of(kind)
     if type(value) in allowed:
         return []
-    mend = f"like {default!r}"
+    hint = f"like {default!r}"
     if isinstance(value, int | float) and str in allowed:
-        mend += f"; papermill's -p turns digits into numbers, -r {name} {value} keeps a string"
+        hint += f"; papermill's -p turns digits into numbers, -r {name} {value} keeps a string"
     if bool in allowed and isinstance(value, str):
-        mend += "; write True or False with a capital"
-    expected = " or ".join(sorted(t.__name__ for t in allowed))
-    return [f"{name}={value!r} is of type {type(value).__name__}, expected {expected} ({mend})"]
+        hint += "; write True or False with a capital"
+    return [f"{name}={value!r} is of type {type(value).__name__}, expected {spell(allowed)} ({hint})"]
+
+
+def one_of(kind: type) -> set[type]:
+    return {float, int} if kind is float else {kind}
+
+
+def spell(kinds: set[type]) -> str:
+    return " or ".join(sorted(kind.__name__ for kind in kinds))
 
 
 def type_of(name: str, value: object, default: object) -> type:
@@ -122,23 +178,55 @@ def type_of(name: str, value: object, default: object) -> type:
     return INSTEAD_OF_AUTO.get(name, str) if default == "auto" and value != "auto" else type(default)
 
 
+def element_type(name: str, default: object) -> type:
+    """Of which type the elements of a list must be."""
+    if name == "level_weights":
+        return float
+    return type(default[0]) if isinstance(default, list) and default else int
+
+
 def wrong_value(name: str, value: object) -> list[str]:
     """The complaint about a value of the right type that no lesson can use."""
+    if isinstance(value, str) and (complaint := wrong_text(value)):
+        return [f"{name}={value!r} {complaint}"]
     if name in CHOICES and value not in CHOICES[name]:
         return [f"{name}={value!r} is unknown; choose one of {', '.join(CHOICES[name])}"]
-    if name == "image_size" and value != "auto" and (value < 32 or value % 32):
+    if value == "auto":
+        return []
+    if name in DISTINCT and (not value or len(set(value)) < len(value)):
+        return [f"{name}={value} must name something, and nothing twice"]
+    if name in RANGES:
+        fits, words = RANGES[name]
+        if not all(fits(x) for x in (value if isinstance(value, list) else [value])):
+            return [f"{name}={value} must be {words}"]
+    if name == "levels" and value != sorted(value):
+        return [f"levels={value} must be in increasing order, for example {sorted(value)}"]
+    if name == "image_size" and (value < 32 or value % 32):
         return [f"image_size={value} must be a multiple of 32, for example 128 or 256"]
     if name == "opacity" and not (len(value) == 2 and 0 <= value[0] <= value[1] <= 1):
         return [f"opacity={value} must be two numbers in [0, 1], the smaller first, for example [0.2, 1.0]"]
-    if name == "train_share" and not 0 < value <= 1:
-        return [f"train_share={value} must be in (0, 1]; 1.0 takes all training images"]
-    if name == "device" and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-        return [f"device={value!r} is unknown; choose one of auto, cpu, cuda, cuda:1, mps"]
-    if name == "device" and value.startswith("cuda"):
+    return wrong_device(value) if name == "device" else []
+
+
+def wrong_text(text: str) -> str:
+    """What keeps a text from being stored in a notebook or passed on, empty if nothing does."""
+    if "\0" in text:
+        return "holds a zero byte, which no file name can"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds bytes that are no text (not UTF-8); rename that file or folder"
+    return ""
+
+
+def wrong_device(device: str) -> list[str]:
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        return [f"device={device!r} is unknown; choose one of auto, cpu, cuda, cuda:1, mps"]
+    if device.startswith("cuda"):
         import torch  # takes seconds, and only this needs it
 
-        if int(value[5:] or 0) >= (count := torch.cuda.device_count()):
-            return [f"device={value!r}, but PyTorch sees {count} CUDA devices here; use device='auto'"]
+        if int(device[5:] or 0) >= (count := torch.cuda.device_count()):
+            return [f"device={device!r}, but PyTorch sees {count} CUDA devices here; use device='auto'"]
     return []
 
 
@@ -149,5 +237,5 @@ def parse(text: str, name: str, default: object) -> object:
         return text
     try:
         return kind(text) if kind in (int, float) else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):      # literal_eval raises all of these
         return text

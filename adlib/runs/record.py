@@ -1,8 +1,9 @@
-"""The ledger: which folder a run has, what stands in it, whole or not at all, and reading many of them."""
+"""A run recorded: started, finished, its files written atomically, and loaded again."""
 
 import io
 import math
 import os
+import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -92,7 +93,7 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scor
 
     Parameters
     ----------
-    run : Run
+    run : OpenRun
     model : nn.Module
         With `teacher`, `arguments` (of its constructor) and `image_scores`.
     data : Category
@@ -120,7 +121,9 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scor
         "n_anomalous": int(data.labels.sum()) if report else None,
         "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS}, "thresholds": thresholds}
     with explained(run.folder):
-        clear(run.folder, "snapshots.npz", *["notebook.ipynb"][: run.lock is not None])
+        clear(run.folder, "snapshots.npz")
+        if run.lock:        # no runner is there to store another notebook
+            (run.folder / "notebook.ipynb").unlink(missing_ok=True)
         write_model(run.folder / "model.pt", model)
         write_arrays(run.folder / "maps.npz", maps=maps, scores=scores, labels=data.labels, defects=data.defects,
                      paths=[portable(path) for path in data.paths], validation_maps=validation_maps,
@@ -145,11 +148,19 @@ def describe_run(run: OpenRun, model: nn.Module, data: Category, history: Histor
         seconds["train"] = max(seconds["train"], history.seconds)       # that counts a killed run's first part too
     return {
         "image_size": size, "value_range": data.value_range, "device": str(device), "precision": precision,
-        "threads": torch.get_num_threads(), "n_train": len(data.train),
+        "threads": torch.get_num_threads(), "cpu": describe_cpu(), "n_train": len(data.train),
         "n_validation": len(data.validation), "n_test": len(data.test),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory_mb": finite(round(peak_memory_mb(device), 1)),
     }
+
+
+def describe_cpu() -> str:
+    """Vector instructions, and whose: "AVX512, bf16, AMD EPYC". Others round in another order."""
+    able = torch.cpu.get_capabilities()
+    bf16 = "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "no bf16"
+    name = str(able.get("cpu_name") or platform.processor() or platform.machine())
+    return f"{torch.backends.cpu.get_cpu_capability()}, {bf16}, {name}"
 
 
 def finite(value: float) -> float | None:
@@ -209,7 +220,7 @@ def stored(name: str, file: str = "maps.npz") -> cached_property:
 
 @dataclass
 class LoadedRun:
-    """A whole run: its entry, and what its folder holds, read when it is first asked for."""
+    """A complete run: its entry, and what its folder holds, read when it is first asked for."""
 
     folder: Path
     entry: dict                                         # as in run.json
@@ -242,7 +253,7 @@ class LoadedRun:
 
 
 def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:
-    """A whole run, from its folder.
+    """A complete run, from its folder.
 
     Raises
     ------

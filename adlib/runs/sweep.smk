@@ -1,24 +1,29 @@
-# A run is a file: run.json, which only whole runs have. The plan is written by adlib/sweep.py.
+# A run of the plan that adlib/runs/sweep.py writes is a file here, NAME.done, and NAME is that plan's own: what a user
+# or a data set chose (categories, folders, parameters) is read from the plan by the runner, and never stands in a shell.
 import json
 
-with open(config["plan"]) as file:
-    PLAN = {run["folder"]: run for run in json.load(file)["runs"]}
+with open("plan.json", encoding="utf-8") as file:
+    PLAN = json.load(file)
 
 
 def planned(name):
-    return lambda wildcards: PLAN[wildcards.folder][name]
+    return lambda wildcards: PLAN["runs"][wildcards.run][name]
+
+
+wildcard_constraints:
+    run="[0-9a-z_-]+",
 
 
 rule all:
-    input: [f"{folder}/run.json" for folder in PLAN]
+    input: [f"{name}.done" for name in PLAN["runs"]]
 
 
 rule run:
-    output: "{folder}/run.json"
-    log: "{folder}/log.txt"
+    output: "{run}.done"
+    log: "{run}.log"
     threads: planned("threads")
     resources:
         mem_mb=planned("mem_mb"),
-        **{f"slot{i}": lambda wildcards, i=i: int(PLAN[wildcards.folder]["slot"] == i) for i in range(config["slots"])},
-    params: command=planned("command")
-    shell: "( {params.command} ) > {log} 2>&1 || {{ echo $? > {log}.failed; exit 1; }}"
+        **{f"slot{i}": lambda wildcards, i=i: int(PLAN["runs"][wildcards.run]["slot"] == i) for i in range(PLAN["slots"])},
+    params: runner=PLAN["runner"]
+    shell: "{params.runner:q} plan.json {wildcards.run} > {log} 2>&1 && touch {output} || {{ echo $? > {wildcards.run}.failed; exit 1; }}"

@@ -93,7 +93,6 @@ def test_texts_of_the_command_line(text, name, default, value):
 @pytest.fixture
 def lesson(tmp_path, monkeypatch):
     """Write a notebook of the given cells into a notebooks folder of its own."""
-    monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr("adlib.runs.parameters.NOTEBOOKS", tmp_path)
 
     def write(*sources: str, name: str = "toy", tag: str = "report") -> str:
@@ -216,7 +215,7 @@ def test_a_failed_run_says_why_and_can_be_mended(toy, tmp_path):
 
 
 @pytest.mark.parametrize(("cell", "message"), [
-    ("1", "no run cell called ledger.finish"),
+    ("1", "no run cell called runs.finish"),
     ("import os; os._exit(1)", "DeadKernelError.*memory"),
 ])
 def test_a_run_without_an_entry_failed(toy, tmp_path, cell, message):
@@ -230,8 +229,9 @@ def test_a_run_without_an_entry_failed(toy, tmp_path, cell, message):
 OUTSIDE = """
 import resource, sys
 from pathlib import Path
-from adlib import parameters, runs
-runs.NOTEBOOKS = NOTEBOOKS = Path(sys.argv[1])
+from adlib import runs
+from adlib.runs import parameters
+parameters.NOTEBOOKS = Path(sys.argv[1])
 runs.LESSON_OF["toy"] = "toy"
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import subprocess
 import sys
@@ -17,18 +16,18 @@ from adlib.runs.folder import LOCK_ENV, PENDING, read_runs, record_failure, run_
 from adlib.runs.record import load_run
 from adlib.training import History, predict
 
-FIELDS = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size", "value_range", "device",
-          "precision", "threads", "n_train", "n_validation", "n_test", "n_anomalous", "metrics", "protocol", "thresholds", "seconds",
-          "peak_memory_mb", "parameters", "versions"]
+FIELDS = ["schema", "method", "dataset", "category", "seed", "budget", "backbone", "image_size", "value_range",
+          "device", "precision", "threads", "cpu", "n_train", "n_validation", "n_test", "n_anomalous", "metrics",
+          "protocol", "thresholds", "seconds", "peak_memory_mb", "parameters", "digests", "versions"]
 
 
 @pytest.fixture(scope="module", params=["nearest", "stfpm"])
-def whole(request, tmp_path_factory):
+def complete(request, tmp_path_factory):
     return leave(tmp_path_factory.mktemp(request.param), request.param)
 
 
-def test_the_files_of_a_run(whole):
-    folder, data, maps = whole
+def test_the_files_of_a_run(complete):
+    folder, data, maps = complete
     film = {"snapshots.npz"} if "stfpm" in str(folder) else set()
     assert {p.name for p in folder.iterdir()} == {"run.json", "model.pt", "maps.npz"} | film
     entry = json.loads((folder / "run.json").read_text())
@@ -37,10 +36,14 @@ def test_the_files_of_a_run(whole):
     assert (entry["dataset"], entry["image_size"], entry["device"]) == ("set", 64, "cpu")
     assert entry["seconds"]["train"] > 0 == entry["seconds"]["evaluate"]
     assert entry["peak_memory_mb"] > 50
+    assert (entry["schema"], entry["threads"]) == (2, torch.get_num_threads())
+    assert entry["cpu"].startswith(torch.backends.cpu.get_cpu_capability())
+    assert entry["cpu"].split(", ")[1] in ("bf16", "no bf16")
+    assert entry["cpu"].split(", ")[2]          # whose processor it is
 
 
-def test_numbers_and_thresholds_come_from_the_stored_maps(whole):
-    folder, data, maps = whole
+def test_numbers_and_thresholds_come_from_the_stored_maps(complete):
+    folder, data, maps = complete
     run = load_run(folder)
     assert torch.equal(torch.from_numpy(run.maps), maps)
     assert run.entry["metrics"] == metrics.evaluate(run.maps, data.masks, run.scores, run.labels)
@@ -49,8 +52,8 @@ def test_numbers_and_thresholds_come_from_the_stored_maps(whole):
     assert run.labels.tolist() == [d != "good" for d in run.defects] == data.labels.tolist()
 
 
-def test_a_loaded_run_scores_as_the_run_did(whole, monkeypatch, tmp_path):
-    folder, data, maps = whole
+def test_a_loaded_run_scores_as_the_run_did(complete, monkeypatch, tmp_path):
+    folder, data, maps = complete
     monkeypatch.chdir(tmp_path)
     run = load_run(folder)
     files = run.score(list(run.paths))
@@ -61,8 +64,8 @@ def test_a_loaded_run_scores_as_the_run_did(whole, monkeypatch, tmp_path):
         assert torch.equal(run.score(images).maps, maps)
 
 
-def test_grey_and_odd_arrays_are_images_too(whole):
-    run, rng = load_run(whole[0]), np.random.default_rng(0)
+def test_grey_and_odd_arrays_are_images_too(complete):
+    run, rng = load_run(complete[0]), np.random.default_rng(0)
     grey = rng.integers(0, 256, (2, 30, 50), dtype=np.uint8)
     colour = grey[..., None].repeat(3, axis=3)
     expected = run.score(colour).scores
@@ -78,16 +81,16 @@ def test_grey_and_odd_arrays_are_images_too(whole):
     ([np.zeros((8, 8), np.uint8), np.zeros((8, 8, 2), np.uint8)], "image 1 is uint8 of shape"),
     (["nowhere.png"], "nowhere.png cannot be decoded"),
 ])
-def test_what_is_no_image_is_named(whole, images, message):
+def test_what_is_no_image_is_named(complete, images, message):
     with pytest.raises(ValueError, match=message):
-        load_run(whole[0]).score(images)
+        load_run(complete[0]).score(images)
 
 
-def test_the_model_file_holds_the_student_only(whole):
-    saved = torch.load(whole[0] / "model.pt", weights_only=True)
+def test_the_model_file_holds_the_student_only(complete):
+    saved = torch.load(complete[0] / "model.pt", weights_only=True)
     assert saved["state"]
     assert not any(name.startswith("teacher") for name in saved["state"])
-    assert load_run(whole[0]).model.arguments == saved["arguments"]
+    assert load_run(complete[0]).model.arguments == saved["arguments"]
     assert saved["arguments"]["seed"] == 1
 
 
@@ -110,20 +113,6 @@ def test_other_teacher_weights_are_noticed(tmp_path):
         load_run(folder).score([np.zeros((8, 8), np.uint8)])
 
 
-def test_the_folder_is_the_identity(tmp_path):
-    given = parameters(tmp_path)
-    folder = run_folder("stfpm", given)
-    counted = {"method": "stfpm"} | {k: v for k, v in given.items() if k not in ("data_root", "out_dir", "device")}
-    digits = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()[:6]
-    assert folder == tmp_path / "runs/stfpm/set/bolt" / f"smoke-s0-{digits}"
-    elsewhere = given | {"data_root": "/elsewhere/set/", "device": "cuda"}
-    assert run_folder("stfpm", elsewhere) == folder
-    for change in ({"lr": 0.1}, {"levels": [1]}, {"precision": "bf16"}, {"weights": "random"}):
-        assert run_folder("stfpm", given | change).name != folder.name
-    with pytest.raises(ValueError, match="must be the name of one folder"):
-        run_folder("stfpm", given | {"category": "../../x"})
-
-
 def test_undefined_numbers_are_null(tmp_path):
     entry = load_run(leave(tmp_path, masks=False)[0]).entry
     assert entry["metrics"]["image_auroc"] >= 0
@@ -139,12 +128,12 @@ def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
     assert load_run(run.folder).entry["n_anomalous"] is None
 
 
-# What is not whole ---------------------------------------------------------------------------------------------------
+# What is not complete ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("spoil", "error", "message"), [
     (lambda f: f.rename(f.with_name("moved")), FileNotFoundError, "there is no run .*python -m adlib run"),
-    (lambda f: (f / "run.json").unlink(), FileNotFoundError, "no whole run.*interrupted"),
+    (lambda f: (f / "run.json").unlink(), FileNotFoundError, "no complete run.*interrupted"),
     (lambda f: (f / "run.json").write_text('{"method": "nea'), ValueError, "torn.*--again"),
     (lambda f: (f / "run.json").write_text("{}"), ValueError, "no entry, it lacks method"),
     (lambda f: (f / "model.pt").unlink(), FileNotFoundError, "lacks model.pt; copy the whole"),
@@ -152,7 +141,7 @@ def test_seconds_of_a_run_that_was_killed_before_count(tmp_path):
                            {"name": "KeyError", "message": "'x'", "traceback": "", "cell": "load"}),
      RuntimeError, "failed in cell load with KeyError: 'x'"),
 ])
-def test_a_run_that_is_not_whole_is_not_loaded(tmp_path, spoil, error, message):
+def test_a_run_that_is_not_complete_is_not_loaded(tmp_path, spoil, error, message):
     folder = leave(tmp_path)[0]
     spoil(folder)
     with pytest.raises(error, match=message):
@@ -202,8 +191,8 @@ def test_an_unwritable_folder_is_named(tmp_path):
 
 HOLD = """
 import sys, json, time
-from adlib import ledger
-run = ledger.start("stfpm", json.loads(sys.argv[1]))
+from adlib import runs
+run = runs.start("stfpm", json.loads(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
 """

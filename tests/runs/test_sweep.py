@@ -11,16 +11,18 @@ import pytest
 from conftest import make_category
 
 from adlib import __main__, settings
-from adlib.lessons import pretraining
-from adlib.runs import execute, sweep
+from adlib.lessons import ablations, pretraining
+from adlib.runs import execute, planning, sweep
 from adlib.runs.folder import new_entry, read_runs, run_folder
 from adlib.runs.parameters import complete_parameters
 from adlib.runs.record import load_run
 
-CPU = sweep.Machine(cores=2)
-# What a toy run does in place of a lesson: it says when it began and ended, and leaves an entry.
+CPU = planning.Machine(cores=2)
+# What stands in place of the runner: it does as it is told, says when it began and ended, and leaves an entry.
 TOY = """import json, os, pathlib, signal, sys, time
-folder, do = pathlib.Path(sys.argv[1]), sys.argv[2]
+run = json.loads(pathlib.Path(sys.argv[1]).read_text())["runs"][sys.argv[2]]
+folder, do = pathlib.Path(run["folder"]), run["given"]["do"]
+folder.mkdir(parents=True, exist_ok=True)
 began = time.time()
 (folder / "failed.json").unlink(missing_ok=True)
 (folder / "begun").write_text(str(os.getpid()))
@@ -28,24 +30,32 @@ if do == "dies" and not (folder / "died").exists():
     (folder / "died").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 if do == "fails":
-    (folder / "failed.json").write_text(json.dumps({"error": {"name": "ValueError", "message": "no mask\\nmore"}}))
+    error = {"name": "ValueError", "message": "no mask\\nmore", "cell": "load"}
+    (folder / "failed.json").write_text(json.dumps({"error": error}))
     sys.exit("traceback")
 if do == "mute":
     sys.exit("what is wrong is said here")
 time.sleep(60 if do == "long" else 0.3)
-entry = {"method": "nearest", "metrics": {"image_auroc": 0.75}, "image_size": 64, "parameters": {}, "budget": "demo",
-         "backbone": "none", "seconds": {"train": 0.3}, "peak_memory_mb": None, "times": [began, time.time()]}
+entry = {"method": "nearest", "dataset": "demo", "category": "bolt", "seed": 0, "metrics": {"image_auroc": 0.75},
+         "image_size": 64, "parameters": {}, "budget": "demo", "backbone": "none", "seconds": {"train": 0.3},
+         "peak_memory_mb": None, "times": [began, time.time()]}
 (folder / "run.json").write_text(json.dumps(entry))
 """
 
 
-def toy_runs(out_dir: Path, *does: str, monkeypatch=None) -> list[sweep.Planned]:
+def toy_runs(out_dir: Path, *does: str) -> list[planning.Planned]:
     """Runs of seeds 0, 1, ... that do as named in place of what a lesson does."""
+    sweep.RUNNER = [sys.executable, "-c", TOY]
     wanted = [("nearest", {"category": "bolt", "seed": seed, "out_dir": str(out_dir)}) for seed in range(len(does))]
-    planned = sweep.plan(wanted, CPU)
+    planned = planning.plan(wanted, CPU)
     for run, do in zip(planned, does, strict=True):
-        run.command = lambda run=run, do=do: ["-c", TOY, str(run.folder), do]
+        run.given = run.given | {"do": do}
     return planned
+
+
+@pytest.fixture(autouse=True)
+def keep_the_runner(monkeypatch):
+    monkeypatch.setattr(sweep, "RUNNER", sweep.RUNNER)
 
 
 def said(planned, machine=CPU, **more) -> tuple[int, str]:
@@ -60,80 +70,80 @@ def said(planned, machine=CPU, **more) -> tuple[int, str]:
 def test_every_combination_is_planned_once_whole_seeds_first(tmp_path):
     given = {"out_dir": str(tmp_path)}
     rows = [("stfpm", given), ("stfpm", given | {"levels": [2]}), ("rd4ad", given)]
-    wanted = sweep.combine(rows, ["a", "b"], [0, 1])
+    wanted = planning.combine(rows, ["a", "b"], [0, 1])
     assert len(wanted) == 12
     assert [given["seed"] for _, given in wanted] == [0] * 6 + [1] * 6
     assert wanted[1] == ("stfpm", given | {"levels": [2], "category": "a", "seed": 0})
-    planned = sweep.plan([*wanted, *wanted], CPU)
+    planned = planning.plan([*wanted, *wanted], CPU)
     assert [run.folder for run in planned] == [execute.folder_of(*pair) for pair in wanted]
 
 
 def test_a_table_gives_a_row_of_runs_and_names_what_is_skipped(tmp_path, monkeypatch):
     given = {"out_dir": str(tmp_path), "budget": "smoke"}
-    rows = sweep.rows_of_table("destseg_4", lambda method: given)
+    rows = ablations.rows_of_table("destseg_4", lambda method: given)
     assert [method for method, _ in rows] == ["destseg"] * 8
     assert rows[0][1] == given | dict.fromkeys(("denoising", "encoder_decoder", "segmentation"), False)
     assert rows[7][1] == given
-    assert {method for method, _ in sweep.rows_of_table("cosine", lambda method: {})} == {"rd4ad", "masked_rd"}
+    assert {method for method, _ in ablations.rows_of_table("cosine", lambda method: {})} == {"rd4ad", "masked_rd"}
     made, lines = [], []
     monkeypatch.setattr(pretraining, "pretrain", lambda *what: made.append(what) or tmp_path)
-    rows = sweep.rows_of_table("stfpm_4", lambda method: {"backbone": "efficientnet_lite0"}, lines.append)
+    rows = ablations.rows_of_table("stfpm_4", lambda method: {"backbone": "efficientnet_lite0"}, lines.append)
     labels = [line.split(", ")[1].split(":")[0] for line in lines]
     assert len(rows) + len(lines) == 7
     assert set(labels) <= {"MNIST", "CIFAR-10", "CIFAR-100", "SVHN"}
     assert made in ([], [("digits", "efficientnet_lite0")])     # unless it is there already
     assert all("pretraining" in line for line in lines)
     with pytest.raises(ValueError, match="table stfpm_3 varies levels itself"):
-        sweep.rows_of_table("stfpm_3", lambda method: {"levels": [1]})
+        ablations.rows_of_table("stfpm_3", lambda method: {"levels": [1]})
     with pytest.raises(ValueError, match="there is no table 'stfpm_9'; choose one of stfpm_3"):
-        sweep.rows_of_table("stfpm_9", lambda method: {})
+        ablations.rows_of_table("stfpm_9", lambda method: {})
 
 
 def test_wrong_parameters_stop_before_anything_is_planned(tmp_path):
     with pytest.raises(ValueError, match="no parameter 'levels'"):
-        sweep.plan([("stfpm", {"levels": [1]}), ("nearest", {"levels": [1]})], CPU)
+        planning.plan([("stfpm", {"levels": [1]}), ("nearest", {"levels": [1]})], CPU)
 
 
 @pytest.mark.parametrize(("seeds", "numbers"), [("0", [0]), ("0,2,5", [0, 2, 5]), ("3-6", [3, 4, 5, 6])])
 def test_seeds(seeds, numbers):
-    assert sweep.pick_seeds(seeds) == numbers
+    assert planning.pick_seeds(seeds) == numbers
 
 
 @pytest.mark.parametrize("seeds", ["", "a", "1,", "0-", "0.5", "-1"])
 def test_seeds_that_are_none(seeds):
     with pytest.raises(ValueError, match="expected numbers with commas, or a range"):
-        sweep.pick_seeds(seeds)
+        planning.pick_seeds(seeds)
 
 
 def test_categories_are_all_or_those_named(tmp_path):
     for name in ("bolt", "nut"):
         make_category(tmp_path, name, train=2, good=1, bad=1)
-    assert sweep.pick_categories(str(tmp_path), "all") == ["bolt", "nut"]
-    assert sweep.pick_categories(str(tmp_path), "nut") == ["nut"]
+    assert planning.pick_categories(str(tmp_path), "all") == ["bolt", "nut"]
+    assert planning.pick_categories(str(tmp_path), "nut") == ["nut"]
     with pytest.raises(ValueError, match="screw not in .*; there are bolt, nut"):
-        sweep.pick_categories(str(tmp_path), "nut,screw")
-    assert sweep.pick_categories("digits", "3,5") == ["3", "5"]
+        planning.pick_categories(str(tmp_path), "nut,screw")
+    assert planning.pick_categories("digits", "3,5") == ["3", "5"]
 
 
 def test_methods_are_all_or_those_named():
     def given(name):
         return {"seed": len(name)}
 
-    assert [name for name, _ in sweep.rows_of(None, given)] == list(execute.LESSON_OF)
-    assert sweep.rows_of("rd4ad, stfpm", given) == [("rd4ad", {"seed": 5}), ("stfpm", {"seed": 5})]
+    assert [name for name, _ in planning.rows_of(None, given)] == list(execute.LESSON_OF)
+    assert planning.rows_of("rd4ad, stfpm", given) == [("rd4ad", {"seed": 5}), ("stfpm", {"seed": 5})]
     with pytest.raises(ValueError, match="unknown padim; there are nearest"):
-        sweep.rows_of("stfpm,padim", given)
+        planning.rows_of("stfpm,padim", given)
 
 
 def test_devices_are_shared_out_one_run_to_each(tmp_path):
-    machine = sweep.pick_machine(8, 1, "cuda:0,cuda:1")
+    machine = planning.pick_machine(8, 1, "cuda:0,cuda:1")
     assert (machine.slots, machine.threads) == (2, 4)
     wanted = [("nearest", {"category": "bolt", "seed": s, "device": "cpu", "out_dir": str(tmp_path)}) for s in range(3)]
-    planned = sweep.plan(wanted, machine)
+    planned = planning.plan(wanted, machine)
     assert [run.given["device"] for run in planned] == ["cuda:0", "cuda:1", "cuda:0"]
-    assert [run.folder for run in planned] == [run.folder for run in sweep.plan(wanted, CPU)]
+    assert [run.folder for run in planned] == [run.folder for run in planning.plan(wanted, CPU)]
     with pytest.raises(ValueError, match="at least one thread, at most as many as there are cores"):
-        sweep.pick_machine(2, 3)
+        planning.pick_machine(2, 3)
 
 
 def test_several_devices_on_the_command_line(tmp_path, capsys):
@@ -145,11 +155,11 @@ def test_several_devices_on_the_command_line(tmp_path, capsys):
 
 
 def test_a_cluster_takes_over(tmp_path):
-    machine = sweep.pick_machine(2, profile="profiles/slurm")
+    machine = planning.pick_machine(2, profile="profiles/slurm")
     assert machine.remote == ["--profile", "profiles/slurm"]
     assert machine.slots is None
-    assert "one after the other, faster on a cluster" in sweep.describe_plan(toy_runs(tmp_path, "works"), machine)
-    machine = sweep.pick_machine(2, executor="slurm", jobs=40)
+    assert "one after the other, faster on a cluster" in planning.describe_plan(toy_runs(tmp_path, "works"), machine)
+    machine = planning.pick_machine(2, executor="slurm", jobs=40)
     assert machine.slots == 40
     command = sweep.snakemake(tmp_path, machine, ["--latency-wait", "60"])
     assert command[-6:] == ["--executor", "slurm", "--jobs", "40", "--latency-wait", "60"]
@@ -158,8 +168,8 @@ def test_a_cluster_takes_over(tmp_path):
 
 def test_what_runs_will_take_goes_by_runs_of_their_kind(tmp_path):
     given = {"budget": "demo", "category": "bolt", "out_dir": str(tmp_path)}
-    run, other = sweep.plan([("stfpm", given), ("stfpm", given | {"image_size": 96})], CPU)
-    assert run.seconds > sweep.OVERHEAD         # the committed extract knows this kind,
+    run, other = planning.plan([("stfpm", given), ("stfpm", given | {"image_size": 96})], CPU)
+    assert run.seconds > planning.OVERHEAD         # the committed extract knows this kind,
     assert other.seconds is None                # and not that one
     parameters = complete_parameters("01_stfpm", given | {"image_size": 96, "seed": 9})
     entry = new_entry("stfpm", parameters) | {"peak_memory_mb": 1000}
@@ -167,16 +177,16 @@ def test_what_runs_will_take_goes_by_runs_of_their_kind(tmp_path):
     folder = run_folder("stfpm", parameters)
     folder.mkdir(parents=True)
     settings.write_json(folder / "run.json", entry)
-    other = sweep.plan([("stfpm", given | {"image_size": 96})], CPU)[0]
-    assert (other.seconds, other.mem_mb) == (sweep.OVERHEAD + 7, 1250)
-    told = sweep.describe_plan([run, other, other], sweep.Machine(cores=4))
+    other = planning.plan([("stfpm", given | {"image_size": 96})], CPU)[0]
+    assert (other.seconds, other.mem_mb) == (planning.OVERHEAD + 7, 1250)
+    told = planning.describe_plan([run, other, other], planning.Machine(cores=4))
     assert "3 runs, 0 of them there already" in told
     assert "at most 4 at a time on 4 cores" in told
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (99, "99 s"), (101, "2 min"), (6000, "1 h 40 min")])
 def test_durations(seconds, text):
-    assert sweep.clock(seconds) == text
+    assert planning.clock(seconds) == text
 
 
 def test_listed_commands_make_the_very_runs(tmp_path, monkeypatch, capsys):
@@ -194,7 +204,7 @@ def test_listed_commands_make_the_very_runs(tmp_path, monkeypatch, capsys):
         assert words[:4] == ["python", "-m", "adlib", "run"]
         assert __main__.main(words[3:]) == 0
     given = {"data_root": "set", "budget": "smoke", "levels": [1, 3], "out_dir": str(tmp_path / "my runs")}
-    wanted = sweep.combine([("stfpm", given), ("masked_rd", given)], ["001", "bolt"], [0, 1])
+    wanted = planning.combine([("stfpm", given), ("masked_rd", given)], ["001", "bolt"], [0, 1])
     assert executed == [execute.folder_of(*pair) for pair in wanted]
 
 
@@ -208,7 +218,7 @@ def test_what_fails_does_not_stop_the_rest_and_is_tried_again(tmp_path):
     assert [run.complete for run in planned] == [True, False, False, False, True]
     assert "done: nearest bolt" in text
     assert "image AUROC 0.750" in text
-    assert "ValueError: no mask\n" in text
+    assert "cell load with ValueError: no mask\n" in text
     assert "status 137 (killed, perhaps for want of memory)" in text
     assert "it said last: what is wrong is said here" in text
     assert text.endswith("the same command tries them again")
@@ -225,7 +235,7 @@ def test_runs_do_not_fight_over_cores_or_devices(tmp_path):
     planned = toy_runs(tmp_path, *["works"] * 5)
     for i, run in enumerate(planned):
         run.slot = i % 2
-    machine = sweep.Machine(cores=8, devices=["cuda:0", "cuda:1"])
+    machine = planning.Machine(cores=8, devices=["cuda:0", "cuda:1"])
     assert said(planned, machine)[0] == 0
     for slot in (0, 1):
         times = sorted(json.loads((r.folder / "run.json").read_text())["times"] for r in planned if r.slot == slot)
@@ -233,7 +243,7 @@ def test_runs_do_not_fight_over_cores_or_devices(tmp_path):
     planned = toy_runs(tmp_path / "cpu", *["works"] * 4)
     for run in planned:
         run.threads = 2
-    assert said(planned, sweep.Machine(cores=3, threads=2))[0] == 0
+    assert said(planned, planning.Machine(cores=3, threads=2))[0] == 0
     times = sorted(json.loads((r.folder / "run.json").read_text())["times"] for r in planned)
     assert all(end <= begin for (_, end), (begin, _) in zip(times, times[1:], strict=False))
 
@@ -246,7 +256,8 @@ def test_what_snakemake_says_against_it_is_shown(tmp_path):
 OUTSIDE = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+here = Path(sys.argv[1])
+sys.path[:0] = [str(here), str(here.parent)]        # this file, and conftest
 import test_sweep
 from adlib.runs import sweep
 planned = test_sweep.toy_runs(Path(sys.argv[2]), "long", "long", "works")
@@ -288,7 +299,7 @@ def alive(pid: int) -> bool:
 
 
 def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypatch, capfd):
-    """As a user meets it: one category cannot be read, one run is killed; the same command mends both."""
+    """As a user meets it: one category cannot be read, one run is killed; the same command fixes both."""
     make_category(tmp_path / "set", "bolt")
     broken = make_category(tmp_path / "set", "nut") / "train/good/003.png"
     good = broken.read_bytes()
@@ -298,8 +309,7 @@ def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypa
     process = subprocess.Popen([sys.executable, "-m", "adlib", *command], stdout=subprocess.PIPE, text=True)
     victim = None
     while victim is None and process.poll() is None:
-        victim = next((pid for pid, words in of_runs(process.pid).items() if {"seed=1", "category=bolt"} <= {*words}),
-                      None)
+        victim = next((pid for pid, name in of_runs(process.pid).items() if name.startswith("0002-stfpm-smoke-s1-")), None)
         time.sleep(0.05)
     wait_for(lambda: list(tmp_path.rglob("smoke-s1-*/notebook.part.ipynb")))
     os.kill(victim, signal.SIGKILL)
@@ -310,20 +320,20 @@ def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypa
     assert [entry["category"] for entry in failed] == ["nut", "nut"]
     assert all("003.png cannot be read" in entry["error"]["message"] for entry in failed)
     assert "status 137 (killed" in out
-    whole = next(tmp_path.rglob("run.json"))
-    before = whole.stat().st_mtime_ns
+    complete = next(tmp_path.rglob("run.json"))
+    before = complete.stat().st_mtime_ns
     broken.write_bytes(good)
     assert __main__.main(command) == 0
     assert "4 runs, 1 of them there already" in capfd.readouterr().out
-    assert whole.stat().st_mtime_ns == before
+    assert complete.stat().st_mtime_ns == before
     entries = read_runs(tmp_path / "runs")
     assert [(e["category"], e["seed"]) for e in entries] == [("bolt", 0), ("bolt", 1), ("nut", 0), ("nut", 1)]
     assert {e["threads"] for e in entries} == {1}
     assert load_run(entries[0]["folder"]).maps.shape == (7, 256, 256)
 
 
-def of_runs(parent: int) -> dict[int, list[str]]:
-    """Command lines of the `adlib run` processes below a process."""
+def of_runs(parent: int) -> dict[int, str]:
+    """Names in the plan of the runs at work below a process; 0002 is of seed 1 and bolt."""
     import psutil
 
     found = {}
@@ -332,6 +342,6 @@ def of_runs(parent: int) -> dict[int, list[str]]:
             words = child.cmdline()
         except psutil.Error:
             continue
-        if words[1:4] == ["-m", "adlib", "run"]:
-            found[child.pid] = words
+        if words[1:3] == ["-m", "adlib.runs.sweep"]:
+            found[child.pid] = words[4]
     return found

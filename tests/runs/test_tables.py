@@ -414,7 +414,7 @@ def test_wins_compares_all_pairs():
     assert list(zip(found["a"], found["b"], strict=True))[:4] == [("nearest", m) for m in list(LESSON_OF)[1:]]
     assert len(found) == 10
     again = bootstrap.paired_bootstrap(rows, "nearest", "destseg", "pixel_ap")
-    assert found.query("b == 'destseg'").iloc[0]["ci_fixed_categories"] == again.these
+    assert found.query("b == 'destseg'").iloc[0]["ci_fixed_categories"] == again.ci_fixed_categories
 
 
 def test_a_report_compares_methods_and_a_setting_with_its_own_methods_defaults():
@@ -561,7 +561,7 @@ def test_failed_and_torn_runs_are_left_out_and_told(tmp_path):
     assert "1 run failed" in report.ledger_report(tmp_path)
     second.write_text("{")
     with pytest.warns(UserWarning, match="left out: .*torn"):
-        assert "no whole runs" in report.ledger_report(tmp_path)
+        assert "no complete runs" in report.ledger_report(tmp_path)
 
 
 def test_an_unknown_format_is_refused(tmp_path):
