@@ -22,8 +22,8 @@ class Comparison:
     b: str
     metric: str
     difference: float                           # mean over categories of a - b
-    ci_fixed_categories: tuple[float, float] | None           # 95 % interval: these categories, other seeds
-    ci_random_categories: tuple[float, float] | None      # 95 % interval: other categories of this kind, other seeds
+    ci_fixed_categories: tuple[float, float] | None     # 95 % interval: these categories, other seeds
+    ci_random_categories: tuple[float, float] | None    # 95 % interval: other categories of this kind, other seeds
     pairs: int
     categories: int
     seeds: int                                  # that both have, in the category with the fewest
@@ -35,16 +35,18 @@ def paired_bootstrap(frame: pd.DataFrame, a: str, b: str, metric: str, *, resamp
                      seed: int = 0) -> Comparison:
     """By how much variant `a` is ahead of `b`, and how surely, on the category x seed pairs that both have.
 
-    Two intervals answer two questions. `ci_fixed_categories` keeps the categories and resamples the seeds within each: is a better
-    *on these categories*, whatever the seed? `ci_random_categories` resamples categories, then seeds within each: would a be
-    better on *other categories of this kind*? That takes the categories for a random draw of such a kind, which those
-    of a benchmark are not, and six are few. Seeds count as independent runs. Neither interval knows of other test
-    images: all runs of a category share them, so a difference that a handful of images makes looks as sure as any.
+    Two intervals answer two questions. `ci_fixed_categories` keeps the categories and resamples the seeds within each:
+    is a better *on these categories*, whatever the seed? `ci_random_categories` resamples categories, then seeds within
+    each: would a be better on *other categories of this kind*? That takes the categories for a random draw of such a
+    kind, which those of a benchmark are not, and six are few. Seeds count as independent runs. Neither interval knows
+    of other test images: all runs of a category share them, so a difference that a handful of images makes looks as
+    sure as any.
 
     Each level draws one fewer than there are, with replacement (McCarthy and Snowden 1985): as many as there are would
     give (n - 1) / n of the variance, two thirds of it with three seeds. With normal noise, six categories and three
-    seeds, `ci_fixed_categories` then holds the truth in about 0.92 of all cases (else 0.87), `ci_random_categories` in 0.91 where categories
-    differ much and in 0.99 where they do not, since the seeds' noise is also in the differences between categories.
+    seeds, `ci_fixed_categories` then holds the truth in about 0.92 of all cases (else 0.87), `ci_random_categories` in
+    0.91 where categories differ much and in 0.99 where they do not, since the seeds' noise is also in the differences
+    between categories.
 
     Parameters
     ----------
@@ -69,8 +71,8 @@ def paired_bootstrap(frame: pd.DataFrame, a: str, b: str, metric: str, *, resamp
     return compare_pairs(frame, metric, pairs=[(a, b)], resamples=resamples, seed=seed)[0]
 
 
-def compare_pairs(frame: pd.DataFrame, metric: str, *, pairs: list[tuple[str, str]] | None = None, resamples: int = 10_000,
-         seed: int = 0) -> list[Comparison]:
+def compare_pairs(frame: pd.DataFrame, metric: str, *, pairs: list[tuple[str, str]] | None = None,
+                  resamples: int = 10_000, seed: int = 0) -> list[Comparison]:
     """`paired_bootstrap` of all pairs of variants, or of the given ones; `pandas.DataFrame` makes a table of it."""
     seeds = by_seed(frame)
     pairs = list(combinations(variants(frame), 2) if pairs is None else pairs)
@@ -83,17 +85,20 @@ def compare_pairs(frame: pd.DataFrame, metric: str, *, pairs: list[tuple[str, st
 
 def compare(seeds: dict, a: str, b: str, metric: str, **options) -> Comparison:
     """As `paired_bootstrap`, from `by_seed`; options as in `resampled`."""
-    both = {category: (seeds[a, category, metric], seeds[b, category, metric]) for variant, category, m in sorted(seeds)
-            if (variant, m) == (a, metric) and (b, category, metric) in seeds}
-    differences = {category: [x[seed] - y[seed] for seed in x if seed in y] for category, (x, y) in both.items()}
+    differences = {}
+    for variant, category, m in sorted(seeds):
+        if (variant, m) == (a, metric) and (b, category, metric) in seeds:
+            x, y = seeds[a, category, metric], seeds[b, category, metric]
+            differences[category] = [x[seed] - y[seed] for seed in x if seed in y]
     differences = {category: values for category, values in differences.items() if values}
     sizes, means = tuple(map(len, differences.values())), [fmean(values) for values in differences.values()]
-    why, flat, ci_fixed_categories, ci_random_categories = too_few(differences), np.concatenate([*differences.values(), []]), None, None
+    flat = np.array([x for values in differences.values() for x in values])
+    why, fixed, random = too_few(differences), None, None
     if min(sizes, default=0) >= FEWEST_UNITS:
-        ci_fixed_categories = percentile_interval(flat, resampled(sizes, among_categories=False, **options))
+        fixed = percentile_interval(flat, resampled(sizes, among_categories=False, **options))
     if not why:
-        ci_random_categories = percentile_interval(flat, resampled(sizes, among_categories=True, **options))
-    return Comparison(a, b, metric, fmean(means) if means else nan, ci_fixed_categories, ci_random_categories, len(flat), len(sizes),
+        random = percentile_interval(flat, resampled(sizes, among_categories=True, **options))
+    return Comparison(a, b, metric, fmean(means) if means else nan, fixed, random, len(flat), len(sizes),
                       min(sizes, default=0), sum(mean > 0 for mean in means), why)
 
 
@@ -102,8 +107,8 @@ def too_few(differences: dict[str, list[float]]) -> str:
     if not differences:
         return "no category and seed that both have"
     fewest = min(differences, key=lambda category: len(differences[category]))
-    if len(differences[fewest]) < FEWEST_UNITS:
-        return f"{count(len(differences[fewest]), 'seed')} of {fewest} that both have, and an interval needs {FEWEST_UNITS}"
+    if (n := len(differences[fewest])) < FEWEST_UNITS:
+        return f"{count(n, 'seed')} of {fewest} that both have, and an interval needs {FEWEST_UNITS}"
     if len(differences) < FEWEST_UNITS:
         return f"{count(len(differences), 'category')} only, and an interval for others like these needs {FEWEST_UNITS}"
     return ""

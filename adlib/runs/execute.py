@@ -12,7 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from adlib import find_output
-from adlib.runs.folder import LOCK_ENV, PENDING, clear, explained, lock_folder, record_failure, run_folder
+from adlib.runs.folder import (
+    LOCK_ENV,
+    PENDING,
+    clear,
+    explained,
+    lock_folder,
+    printable,
+    record_failure,
+    run_folder,
+)
 from adlib.runs.parameters import LESSON_OF, complete_parameters, find_lesson, lesson_parameters, read_lesson
 from adlib.settings import find_input, write_json
 
@@ -157,7 +166,7 @@ def run_command(method: str, given: dict) -> list[str]:
 def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder: Path) -> None:
     """Execute into a locked folder; what the kernel wrote becomes a run only once the notebook is stored too."""
     start = time.perf_counter()
-    print(f"running {method} on {parameters['category']}, seed {parameters['seed']} ...", flush=True)
+    print(f"running {method} on {printable(parameters['category'])}, seed {parameters['seed']} ...", flush=True)
     os.environ[LOCK_ENV] = str(folder)       # the kernel inherits it
     try:
         write_json(folder / UNDER_WAY, only_run_cells(lesson))

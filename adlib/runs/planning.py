@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adlib import ROOT
 from adlib.runs import execute
-from adlib.runs.folder import SECONDS, digest_files, read_runs
+from adlib.runs.folder import SECONDS, digest_files, printable, read_runs
 from adlib.runs.parameters import LESSON_OF, complete_parameters, resolve
 
 OVERHEAD = 10.0         # seconds of a run besides training, predicting and evaluating: kernel, imports, figures, files
@@ -41,7 +41,7 @@ class Planned:
 
     @property
     def name(self) -> str:
-        return f"{self.method} {self.given['category']} {self.folder.name}"
+        return f"{self.method} {printable(self.given['category'])} {self.folder.name}"
 
     def command(self) -> list[str]:
         return [*execute.run_command(self.method, self.given), "--threads", str(self.threads)]

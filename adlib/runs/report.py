@@ -2,15 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from adlib import find_output
 from adlib.runs.bootstrap import compare, sensible_pairs
-from adlib.runs.folder import SECONDS, read_runs
+from adlib.runs.folder import SECONDS, printable, read_runs
 from adlib.runs.tables import (
     GROUP,
     PARTS,
@@ -62,9 +60,9 @@ def group_notes(group: pd.DataFrame) -> list[str]:
 
 def mixtures(group: pd.DataFrame) -> list[str]:
     """What moves a number or a time without being a setting."""
-    effects = {"threads": "rounding differs, which can move a run as much as another seed does, and times differ",
-               "precision": "rounding and times differ", "device": "times do not compare",
-               "texture_source": "not the same textures to train on"}
+    rounding = "rounding differs, which can move a run as much as another seed does, and times differ"
+    effects = {"threads": rounding, "cpu": rounding, "precision": "rounding and times differ",
+               "device": "times do not compare", "texture_source": "not the same textures to train on"}
     found = []
     for name, effect in effects.items():
         if len(set(group[name])) < 2:
@@ -85,19 +83,24 @@ def other_settings(group: pd.DataFrame) -> list[str]:
 
 def missing_runs(group: pd.DataFrame) -> list[str]:
     """What each variant lacks of all categories x all seeds of the group."""
-    categories, seeds = sorted(set(group["category"])), sorted(set(group["seed"]))
-    there, found = set(group[["variant", "category", "seed"]].itertuples(index=False, name=None)), []
+    found = []
     for variant in variants(group):
+        runs = group[group["variant"] == variant]
+        there = pd.crosstab(runs["category"], runs["seed"]).reindex(
+            index=sorted(set(group["category"])), columns=sorted(set(group["seed"])), fill_value=0) > 0
         lacks = defaultdict(list)       # the same seeds: these categories
-        for category in categories:
-            lacks[tuple(seed for seed in seeds if (variant, category, seed) not in there)].append(category)
-        n = sum(len(missing) * len(names) for missing, names in lacks.items())
-        texts = [("" if len(missing) == len(seeds) else f"seed {', '.join(map(str, missing))} of ")
-                 + ("every category" if names == categories else ", ".join(names))
-                 for missing, names in lacks.items() if missing]
+        for category, seeds in there.iterrows():
+            lacks[tuple(seeds.index[~seeds])].append(category)
+        texts = [describe_gap(seeds, names, there.shape) for seeds, names in lacks.items() if seeds]
         if texts:
-            found.append(f"{variant} lacks {n} of {len(categories) * len(seeds)} runs: {'; '.join(texts)}.")
+            found.append(f"{variant} lacks {(~there).sum(axis=None)} of {there.size} runs: {'; '.join(texts)}.")
     return found
+
+
+def describe_gap(seeds: tuple[int, ...], categories: list[str], shape: tuple[int, int]) -> str:
+    """Seeds that are missing in some categories, of a table of (categories, seeds)."""
+    where = "every category" if len(categories) == shape[0] else ", ".join(categories)
+    return where if len(seeds) == shape[1] else f"seed {', '.join(map(str, seeds))} of {where}"
 
 
 def undefined(group: pd.DataFrame) -> list[str]:
@@ -109,8 +112,8 @@ def undefined(group: pd.DataFrame) -> list[str]:
 
 def repeated(group: pd.DataFrame) -> list[str]:
     n = group.duplicated(["variant", "category", "seed"]).sum()
-    return [f"{count(n, 'run')} of a variant, category and seed that have one already: they count as one, their mean."
-            ] if n else []
+    note = f"{count(n, 'run')} of a variant, category and seed that have one already: they count as one, their mean."
+    return [note] if n else []
 
 
 def other_images(group: pd.DataFrame) -> list[str]:
@@ -128,9 +131,9 @@ def ledger_report(out_dir: str | Path = "runs", format: str = "table", *, only: 
     ----------
     out_dir : path
     only : dict, optional
-        Leave out runs that differ from this, as for `select`.
+        Leave out runs that differ from this, as for `tables.select_runs`.
     format : "table", "csv" or "markdown"
-        "csv" is `tidy`, only its header if there are no runs.
+        "csv" is `tables.tidy`, only its header if there are no runs.
 
     Raises
     ------
@@ -142,17 +145,19 @@ def ledger_report(out_dir: str | Path = "runs", format: str = "table", *, only: 
     runs = select_runs(frame(read_runs(out_dir)), only or {})
     if format == "csv":
         return tidy(runs).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    runs = runs.assign(**{name: runs[name].map(printable) for name in ("dataset", "category", "setting", "variant",
+                                                                       "weights")})
     failed = len(list(find_output(out_dir).glob("*/*/*/*/failed.json")))
-    retry = [f"{count(failed, 'run')} failed; their failed.json says why, their command retries."] * bool(failed)
+    retry = f"{count(failed, 'run')} failed; their failed.json says why, their command retries." if failed else ""
     if runs.empty:
-        return "\n".join([f"no whole runs below {find_output(out_dir)} yet; this makes some:\n\n    {FILL}", *retry])
-    draw, head = (piped, "## {}") if format == "markdown" else (aligned, "== {} ==")
+        return f"no complete runs below {find_output(out_dir)} yet; this makes some:\n\n    {FILL}\n{retry}".rstrip()
     parts = [f"{count(len(runs), 'run')}. All numbers lie in [0, 1], differences are in percentage points.\n"
              f"± is the standard deviation over seeds; (n) says of how many, where others in the table have more.",
-             *other_groups(runs), *retry]
+             *other_groups(runs), retry]
     for group in groups(runs):
-        parts += [head.format(title(group)), *sections(group, draw)]
-        parts += ["\n".join(f"- {note}" for note in group_notes(group))]
+        head = f"## {title(group)}" if format == "markdown" else f"== {title(group)} =="
+        parts += [head, *sections(group, piped if format == "markdown" else aligned),
+                  "\n".join(f"- {note}" for note in group_notes(group))]
     return "\n\n".join(filter(None, parts))
 
 
@@ -161,7 +166,7 @@ def markdown_table(frame: pd.DataFrame, metrics: Iterable[str] = METRICS) -> str
     return piped(overview(summarize(frame), variants(frame), "all", metrics))
 
 
-def sections(group: pd.DataFrame, draw: Callable[[list[list[str]]], str]) -> list[str]:
+def sections(group: pd.DataFrame, draw: Callable[[pd.DataFrame], str]) -> list[str]:
     """The tables of a group, each below what it shows."""
     rows, names, known = summarize(group), variants(group), kinds(group)
     present = [name for name in known["all"] if name in set(group["category"])]
@@ -171,33 +176,48 @@ def sections(group: pd.DataFrame, draw: Callable[[list[list[str]]], str]) -> lis
         parts = [f"{present[0]}, {seeds}", draw(overview(rows, names, present[0], METRICS))]
     else:
         parts = [f"Means over {len(known['all'])} categories, {seeds}", draw(overview(rows, names, "all", METRICS))]
-        parts += [x for m in shown for x in (METRIC_NAMES[m], draw(by_category(rows, names, [*present, *known], m)))]
+        for metric in shown:
+            parts += [METRIC_NAMES[metric], draw(by_category(rows, names, [*present, *known], metric))]
     return [*parts, *paper_sections(group, draw), *comparisons(group, shown, draw), "Medians of the runs' costs",
-            draw(cost_rows(group))]
+            draw(cost_table(group))]
 
 
-def overview(rows: pd.DataFrame, names: list[str], category: str, metrics: Iterable[str]) -> list[list[str]]:
-    texts, metrics = cell_texts(rows), list(metrics)
-    return [["method", *(METRIC_NAMES[m] for m in metrics)],
-            *([name, *(texts.get((name, category, m), "-") for m in metrics)] for name in names)]
+# Tables of texts
 
 
-def by_category(rows: pd.DataFrame, names: list[str], categories: list[str], metric: str) -> list[list[str]]:
-    texts = cell_texts(rows)
-    return [["category", *names], *([c, *(texts.get((name, c, metric), "-") for name in names)] for c in categories)]
+def overview(rows: pd.DataFrame, names: list[str], category: str, metrics: Iterable[str]) -> pd.DataFrame:
+    """Variants x metrics of a category, or of a mean over several, from `summarize`."""
+    texts = with_texts(rows).query("category == @category")
+    wide = pivot_texts(texts, "variant", "metric")
+    wide = wide.reindex(index=names, columns=list(metrics), fill_value="-").fillna("-")
+    return wide.rename(columns=METRIC_NAMES).rename_axis(columns="method", index=None)
 
 
-def cell_texts(rows: pd.DataFrame) -> dict[tuple[str, str, str], str]:
-    """What is printed of each row of `cells`: "0.862 ± 0.007", or "5 of 6" categories."""
-    usual, texts = rows["n"].max(), {}
-    for row in rows.itertuples():
-        number = f"{row.mean:.3f} ± {row.std:.3f}" if row.n > 1 else f"{row.mean:.3f}"
-        number += f" ({row.n})" if row.n != usual else ""
-        texts[row.variant, row.category, row.metric] = number if row.n else f"{row.found} of {row.of}"
-    return texts
+def by_category(rows: pd.DataFrame, names: list[str], categories: list[str], metric: str) -> pd.DataFrame:
+    texts = with_texts(rows).query("metric == @metric")
+    wide = pivot_texts(texts, "category", "variant")
+    wide = wide.reindex(index=categories, columns=names, fill_value="-").fillna("-")
+    return wide.rename_axis(columns="category", index=None)
 
 
-def paper_sections(group: pd.DataFrame, draw: Callable[[list[list[str]]], str]) -> list[str]:
+def pivot_texts(rows: pd.DataFrame, index: str, columns: str) -> pd.DataFrame:
+    return rows.pivot_table("text", index, columns, aggfunc="last").astype(object)      # a category may be called "all"
+
+
+def with_texts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `summarize` with a `text` of each: "0.862 ± 0.007", or "5 of 6" categories."""
+    usual = rows["n"].max()
+
+    def text(row) -> str:
+        if row.n == 0:
+            return f"{row.found} of {row.of}"
+        spread = f" ± {row.std:.3f}" if row.n > 1 else ""
+        return f"{row.mean:.3f}{spread}" if row.n == usual else f"{row.mean:.3f}{spread} ({row.n})"
+
+    return rows.assign(text=[text(row) for row in rows.itertuples()])
+
+
+def paper_sections(group: pd.DataFrame, draw: Callable[[pd.DataFrame], str]) -> list[str]:
     """Per variant the published numbers, and ours minus them."""
     if not group["dataset"].iloc[0].startswith("mvtec"):
         return []
@@ -205,17 +225,16 @@ def paper_sections(group: pd.DataFrame, draw: Callable[[list[list[str]]], str]) 
     for variant in [name for name in variants(group) if name in set(rows["variant"])]:
         found = rows[rows["variant"] == variant]
         sources = ", ".join(dict.fromkeys(found["paper"] + " " + found["table"]))
-        parts += [f"{variant}: published, and (ours minus that); tables {sources}", draw(paper_rows(found, order)),
+        parts += [f"{variant}: published, and (ours minus that); tables {sources}", draw(paper_numbers(found, order)),
                   caveats(found)]
     return parts
 
 
-def paper_rows(found: pd.DataFrame, order: list[str]) -> list[list[str]]:
-    texts = {(r.category, r.metric): f"{r.published:.3f} ({r.points:+.1f})" for r in found.itertuples()}
-    metrics = [metric for metric in METRICS if metric in set(found["metric"])]
-    categories = [category for category in order if category in set(found["category"])]
-    return [["category", *(METRIC_NAMES[m] for m in metrics)],
-            *([c, *(texts.get((c, m), "-") for m in metrics)] for c in categories)]
+def paper_numbers(found: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    texts = found.assign(text=[f"{r.published:.3f} ({r.points:+.1f})" for r in found.itertuples()])
+    wide = pivot_texts(texts, "category", "metric").fillna("-").rename_axis(index=None, columns="category")
+    categories = [category for category in order if category in wide.index]
+    return wide.loc[categories, [m for m in METRICS if m in wide]].rename(columns=METRIC_NAMES)
 
 
 def caveats(found: pd.DataFrame) -> str:
@@ -224,22 +243,21 @@ def caveats(found: pd.DataFrame) -> str:
     return "\n".join(f"{', '.join(METRIC_NAMES[m] for m in metrics)}: {text}" for text, metrics in lines.items())
 
 
-def comparisons(group: pd.DataFrame, metrics: list[str], draw: Callable[[list[list[str]]], str]) -> list[str]:
+def comparisons(group: pd.DataFrame, metrics: list[str], draw: Callable[[pd.DataFrame], str]) -> list[str]:
     """Per metric how far one of two variants is ahead, with both intervals."""
-    pairs = sensible_pairs(group)
-    seeds = by_seed(group)
-    found = {metric: [] for metric in metrics}
-    for (a, b), metric in product(pairs, metrics):
-        found[metric].append(compare(seeds, a, b, metric, resamples=10_000, seed=0))
+    pairs, seeds = sensible_pairs(group), by_seed(group)
+    found = {metric: [compare(seeds, a, b, metric, resamples=10_000, seed=0) for a, b in pairs] for metric in metrics}
     reasons = dict.fromkeys(c.why for cs in found.values() for c in cs if c.why)
     if not any(c.ci_fixed_categories for cs in found.values() for c in cs):
         return [f"No interval of the differences: {reason}." for reason in list(reasons)[:1]]
     parts = ["Differences with 95 % intervals from a paired bootstrap: on these categories with other seeds, and on\n"
              "other categories like these too. * excludes 0, as one in twenty does by chance."]
     for metric, cs in found.items():
-        rows = [[f"{c.a} - {c.b}", f"{in_points(c.difference):+.1f}", bounds(c.ci_fixed_categories), bounds(c.ci_random_categories),
-                 f"{c.ahead} of {c.categories}"] for c in cs if c.pairs]
-        parts += [METRIC_NAMES[metric], draw([["a - b", "difference", "these", "like these", "a ahead in"], *rows])]
+        rows = {f"{c.a} - {c.b}": [
+            f"{in_points(c.difference):+.1f}", bounds(c.ci_fixed_categories), bounds(c.ci_random_categories),
+            f"{c.ahead} of {c.categories}"] for c in cs if c.pairs}
+        columns = pd.Index(["difference", "these", "like these", "a ahead in"], name="a - b")
+        parts += [METRIC_NAMES[metric], draw(pd.DataFrame.from_dict(rows, orient="index", columns=columns))]
     return [*parts, "\n".join(f"No interval: {reason}." for reason in reasons)]
 
 
@@ -250,36 +268,35 @@ def bounds(interval: tuple[float, float] | None) -> str:
     return f"[{low:+.1f}, {high:+.1f}]" + ("*" if low > 0 or high < 0 else " ")
 
 
-def cost_rows(group: pd.DataFrame) -> list[list[str]]:
-    rows = costs(group)
-    return [["method", "runs", *(f"{name} s" for name in SECONDS), "total s", "memory MB"],
-            *([row.Index, str(row.runs), *(decimals(getattr(row, name), 1) for name in [*PARTS, "seconds"]),
-               decimals(row.peak_memory_mb, 0)] for row in rows.itertuples())]
+def cost_table(group: pd.DataFrame) -> pd.DataFrame:
+    found = costs(group)
+    digits = {"runs": 0, **dict.fromkeys([*PARTS, "seconds"], 1), "peak_memory_mb": 0}
+    texts = {name: ["-" if pd.isna(x) else f"{x:.{n}f}" for x in found[name]] for name, n in digits.items()}
+    columns = ["runs", *(f"{name} s" for name in SECONDS), "total s", "memory MB"]
+    return pd.DataFrame(texts, index=found.index.rename(None)).set_axis(pd.Index(columns, name="method"), axis=1)
 
 
-def aligned(rows: list[list[str]]) -> str:
+# As text: the columns' name heads the first column
+
+
+def aligned(table: pd.DataFrame) -> str:
     """Columns side by side, in blocks no wider than a terminal, each with the first column."""
-    widths = [max(map(len, column)) + 2 * (i > 0) for i, column in enumerate(zip(*rows, strict=True))]
-    blocks, room = [[]], 0
-    for i, width in enumerate(widths[1:], 1):
-        if blocks[-1] and width > room:
-            blocks.append([])
-        room = (room if blocks[-1] else WIDTH - widths[0]) - width
-        blocks[-1].append(i)
-    return "\n\n".join("\n".join((row[0].ljust(widths[0]) + "".join(row[i].rjust(widths[i]) for i in block)).rstrip()
-                                  for row in rows) for block in blocks)
+    widths = [max(map(len, (name, *table[name]))) + 1 for name in table]        # pandas itself leaves one blank only
+    n = len(widths)
+    while n > 1 and max(map(len, (table.columns.name, *table.index))) + sum(widths[:n]) + n > WIDTH:
+        n -= 1
+    block = table.iloc[:, :n].to_string(col_space=widths[:n])
+    return block if n == len(widths) else f"{block}\n\n{aligned(table.iloc[:, n:])}"
 
 
-def piped(rows: list[list[str]]) -> str:
+def piped(table: pd.DataFrame) -> str:
     """A Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-                     ).replace("| --- ", "|---").replace("|--- |", "|---|")
+    rows = [[table.columns.name, *table.columns], *([name, *row] for name, row in zip(table.index, table.to_numpy(),
+                                                                                      strict=True))]
+    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
 def short(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def decimals(value: float, digits: int) -> str:
-    return "-" if np.isnan(value) else f"{value:.{digits}f}"

@@ -92,7 +92,7 @@ def execute_planned(plan: Path, name: str) -> None:
 
 
 def snakemake(folder: Path, machine: Machine, options: Iterable[str]) -> list[str]:
-    """The command of snakemake; whether a run is made goes by its file NAME.done, not by dates or snakemake's records."""
+    """The command of snakemake; whether a run is made goes by its file NAME.done, not by dates or its own records."""
     slots = [f"slot{i}=1" for i in range(len(machine.devices))]
     here = ["--cores", str(machine.cores), "--resources", f"mem_mb={free_memory_mb()}", *slots]
     return [sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("sweep.smk")),

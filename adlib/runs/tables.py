@@ -25,9 +25,9 @@ OBJECTS = {"mvtec": ("bottle", "cable", "capsule", "hazelnut", "metal_nut", "pil
 GROUP = ["dataset", "budget", "backbone", "weights", "image_size", "protocol"]      # runs that agree are comparable
 IDENTITY = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size"]
 PARTS = [f"{name}_seconds" for name in SECONDS]
-COLUMNS = [*IDENTITY, "weights", "precision", "threads", "device", "n_train", "n_test", *METRICS, "seconds", *PARTS,
-           "peak_memory_mb", "protocol", "texture_source", "setting", "variant", "run"]
-EXTRACT_COLUMNS = [*IDENTITY, "weights", "setting", *METRICS, *PARTS, "threads", "peak_memory_mb", "run"]
+COLUMNS = [*IDENTITY, "weights", "precision", "threads", "cpu", "device", "n_train", "n_test", *METRICS, "seconds",
+           *PARTS, "peak_memory_mb", "protocol", "texture_source", "setting", "variant", "run"]
+EXTRACT_COLUMNS = [*IDENTITY, "weights", "setting", *METRICS, *PARTS, "threads", "cpu", "peak_memory_mb", "run"]
 # Parameters that are no setting: they name the run, or stand in a column of their own.
 NO_SETTING = {"category", "seed", "data_root", "out_dir", "device", "budget", "backbone", "image_size", "weights",
               "precision", "method"}
@@ -41,7 +41,7 @@ def frame(entries: Iterable[dict]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `COLUMNS`: those of an entry; `seconds`, the sum of its parts; `protocol`, what differs from the house's, empty
+        `COLUMNS`: those of an entry; `seconds`, the sum of its parts; `protocol`, what differs from our protocol, empty
         if nothing does; `setting`, likewise the lesson's parameters ("levels=[2]"); `variant`, method and setting.
     """
     entries = list(entries)
@@ -69,7 +69,7 @@ def write_extract(frame: pd.DataFrame, path: str | Path) -> Path:
 def fill_columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Add the columns that can be derived, and those that are not there."""
     rows = rows.assign(**{name: "auto" if name == "weights" else "" for name in
-                          ("weights", "precision", "device", "protocol", "texture_source", "setting", "run")
+                          ("weights", "precision", "cpu", "device", "protocol", "texture_source", "setting", "run")
                           if name not in rows})
     rows = rows.reindex(columns=[name for name in COLUMNS if name not in ("seconds", "variant")])
     numbers = [*METRICS, *PARTS, "threads", "peak_memory_mb", "n_train", "n_test"]
@@ -83,7 +83,8 @@ def row_of(entry: dict, defaults: dict) -> dict:
     fields = ("precision", "threads", "device", "n_train", "n_test", "peak_memory_mb")
     return {
         **{name: entry[name] for name in IDENTITY}, **{name: entry.get(name) for name in fields},
-        "weights": given.get("weights", "auto"), **{name: entry["metrics"].get(name) for name in METRICS},
+        "cpu": entry.get("cpu") or "", "weights": given.get("weights", "auto"),
+        **{name: entry["metrics"].get(name) for name in METRICS},
         **{f"{name}_seconds": (entry.get("seconds") or {}).get(name) for name in SECONDS},
         "protocol": deviations(protocol, PROTOCOL, {"texture_source"}),     # that says what a method trained on
         "texture_source": protocol["texture_source"] or "", "setting": deviations(given, defaults, NO_SETTING),
@@ -119,15 +120,17 @@ def groups(frame: pd.DataFrame) -> list[pd.DataFrame]:
 def only_group(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows, if they can be compared."""
     if differ := listed(frame, GROUP):
-        raise ValueError(f"these runs cannot be compared, they differ in {differ}; take one of `results.groups`")
+        raise ValueError(f"these runs cannot be compared, they differ in {differ}; take one of `tables.groups`")
     return frame
 
 
 def title(group: pd.DataFrame) -> str:
     """What the runs of a group have in common."""
     run = group.iloc[0]
-    return ", ".join([run["dataset"], f"budget {run['budget']}", f"{run['backbone']} at {run['image_size']} px",
-                      *[f"weights {run['weights']}"] * (run["weights"] != "auto"), *filter(None, [run["protocol"]])])
+    weights = "" if run["weights"] == "auto" else f"weights {run['weights']}"
+    parts = [run["dataset"], f"budget {run['budget']}", f"{run['backbone']} at {run['image_size']} px", weights,
+             run["protocol"]]
+    return ", ".join(part for part in parts if part)
 
 
 def variants(frame: pd.DataFrame) -> list[str]:
@@ -199,7 +202,7 @@ def table(group: pd.DataFrame, metric: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `table["mean"]`, `["std"]`, `["n"]`, `["found"]` and `["of"]` are tables of that statistic, as in `cells`.
+        `table["mean"]`, `["std"]`, `["n"]`, `["found"]` and `["of"]` are tables of that statistic, as in `summarize`.
     """
     rows, known = summarize(group), kinds(group)
     rows = rows[rows["metric"] == metric]
@@ -261,7 +264,7 @@ def in_points(difference):
 
 
 def tidy(frame: pd.DataFrame) -> pd.DataFrame:
-    """`cells` of all groups, in [0, 1], with variant, method, setting and what the group has in common."""
+    """`summarize` of all groups, in [0, 1], with variant, method, setting and what the group has in common."""
     known = ["variant", "method", "setting"]
     parts = [summarize(group).merge(group[[*GROUP, *known]].drop_duplicates(), on="variant") for group in groups(frame)]
     columns = [*GROUP, *known, "category", "metric", "mean", "std", "n", "found", "of"]

@@ -108,7 +108,8 @@ def lesson(tmp_path, monkeypatch):
 
 
 def test_a_lesson_is_executed_and_its_prints_are_shown(lesson, tmp_path, capsys):
-    executed = execute.run_lesson(lesson("x = 1", "print('at work')", "print(x + 1)"), {"x": 5}, out_dir=tmp_path / "out")
+    toy = lesson("x = 1", "print('at work')", "print(x + 1)")
+    executed = execute.run_lesson(toy, {"x": 5}, out_dir=tmp_path / "out")
     assert executed == tmp_path / "out/lessons/toy.ipynb"
     assert execute.printed_by(executed, "report") == "at work\n6\n"
     assert "    at work\n" in capsys.readouterr().out
@@ -116,7 +117,8 @@ def test_a_lesson_is_executed_and_its_prints_are_shown(lesson, tmp_path, capsys)
 
 def test_a_failed_lesson_is_kept_up_to_its_cell(lesson, tmp_path):
     with pytest.raises(RuntimeError, match=r"ValueError: no such thing\n.*toy.ipynb"):
-        execute.run_lesson(lesson("x = 1", "print('before')", "raise ValueError('no such thing')"), {}, out_dir=tmp_path)
+        toy = lesson("x = 1", "print('before')", "raise ValueError('no such thing')")
+        execute.run_lesson(toy, {}, out_dir=tmp_path)
     notebook = nbformat.read(tmp_path / "lessons/toy.ipynb", as_version=4)
     assert any("before" in output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
@@ -278,8 +280,8 @@ def test_a_full_disk_tears_no_notebook(toy, tmp_path):
 def test_a_folder_at_work_is_left_alone(toy, tmp_path):
     run = toy(FINISH)
     folder = run_folder("toy", complete_parameters("toy", {"out_dir": str(tmp_path / "runs")}))
-    hold = (f"import pathlib; from adlib.runs.folder import lock_folder; lock = lock_folder(pathlib.Path({str(folder)!r})); "
-            f"print('held', flush=True); input()")
+    hold = (f"import pathlib; from adlib.runs.folder import lock_folder; "
+            f"lock = lock_folder(pathlib.Path({str(folder)!r})); print('held', flush=True); input()")
     other = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout.readline() == "held\n"

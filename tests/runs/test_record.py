@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import make_category
 from helpers import leave, parameters
 from PIL import Image
 
@@ -239,6 +240,7 @@ def test_an_empty_ledger_is_empty(tmp_path):
 
 
 def test_below_the_runner_the_entry_waits_for_the_notebook(tmp_path, monkeypatch):
+    make_category(tmp_path / "set")
     folder = run_folder("nearest", parameters(tmp_path))
     folder.mkdir(parents=True)
     monkeypatch.setenv(LOCK_ENV, str(folder))

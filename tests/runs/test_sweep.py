@@ -309,7 +309,8 @@ def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypa
     process = subprocess.Popen([sys.executable, "-m", "adlib", *command], stdout=subprocess.PIPE, text=True)
     victim = None
     while victim is None and process.poll() is None:
-        victim = next((pid for pid, name in of_runs(process.pid).items() if name.startswith("0002-stfpm-smoke-s1-")), None)
+        at_work = of_runs(process.pid)
+        victim = next((pid for pid, name in at_work.items() if name.startswith("0002-stfpm-smoke-s1-")), None)
         time.sleep(0.05)
     wait_for(lambda: list(tmp_path.rglob("smoke-s1-*/notebook.part.ipynb")))
     os.kill(victim, signal.SIGKILL)

@@ -28,12 +28,13 @@ read_defaults = cache(lesson_parameters)
 EXTRACT = ROOT / "notebooks/results/demo.csv"
 
 
-def entry(method="stfpm", value=0.5, *, threads=1, precision="float32", n_test=60, protocol=None, **given) -> dict:
+def entry(method="stfpm", value=0.5, *, threads=1, cpu="AVX512, bf16, A", precision="float32", n_test=60, protocol=None,
+          **given) -> dict:
     """A run's entry in which all six metrics have one value, as `read_runs` gives it."""
     defaults = read_defaults(LESSON_OF[method])
     parameters = defaults | ({"method": method} if "method" in defaults else {}) | {"data_root": "data/demo"} | given
     return new_entry(method, parameters) | {
-        "metrics": dict.fromkeys(METRICS, value), "threads": threads, "precision": precision, "n_train": 48,
+        "metrics": dict.fromkeys(METRICS, value), "threads": threads, "cpu": cpu, "precision": precision, "n_train": 48,
         "n_test": n_test, "seconds": {"train": 30.0, "predict": 1.0, "evaluate": 0.5}, "peak_memory_mb": 1000.0,
         "protocol": PROTOCOL | (protocol or {})}
 
@@ -117,6 +118,15 @@ def test_an_extract_is_the_same_whatever_the_order_and_keeps_what_differs(tmp_pa
     assert again["pro"].tolist()[1:] == [0.123457] * 4
     assert again["pro"].isna()[0]
     assert len(tables.write_extract(tables.frame([]), tmp_path / "none.csv").read_text().splitlines()) == 1
+
+
+def test_an_extract_that_was_written_before_processors_were_noted_is_read(tmp_path):
+    path = tables.write_extract(tables.frame([entry(), entry("nearest")]), tmp_path / "new.csv")
+    assert tables.read_extract(path)["cpu"].tolist() == ["AVX512, bf16, A"] * 2
+    pd.read_csv(path).drop(columns="cpu").to_csv(tmp_path / "old.csv", index=False)
+    old = tables.read_extract(tmp_path / "old.csv")
+    assert old["cpu"].tolist() == ["", ""]
+    assert report.notes(old) == []
 
 
 def test_runs_are_selected_by_what_their_columns_say():
@@ -441,6 +451,8 @@ def test_runs_that_compare_leave_nothing_to_note():
     ([entry(), entry(weights="random", image_size=64)], r"weights \(auto, random\), image_size \(64, 128\)"),
     ([entry(), entry(protocol={"connectivity": 4})], r"protocol \(the usual one, connectivity=4\)"),
     ([entry(), entry("nearest", threads=2)], r"threads: 1 \(stfpm\); 2 \(nearest\): rounding differs"),
+    ([entry(), entry("nearest", cpu="AVX2, no bf16, B"), entry("rd4ad", cpu=None)],
+     r"^cpu: AVX2, no bf16, B \(nearest\); AVX512, bf16, A \(stfpm\): rounding differs, .* and times differ\.$"),
     ([entry(), entry("nearest", precision="bf16")], r"precision: bf16 \(nearest\); float32 \(stfpm\)"),
     ([entry(), entry(levels=[2])], r"rows of their own: stfpm levels=\[2\]"),
     ([entry(category="brick"), entry(category="grass"), entry(category="grass", seed=1)],
@@ -521,9 +533,9 @@ def test_five_methods_and_six_metrics_fit_a_terminal_side_by_side():
 
 
 def test_wider_tables_are_broken_with_their_first_column_repeated():
-    text = report.aligned([["category", "a" * 40, "b" * 40, "c" * 7], ["brick", "1", "2", "3"]])
-    assert text == (f"category  {'a' * 40}  {'b' * 40}\nbrick     {'1':>40}  {'2':>40}\n\n"
-                    f"category  {'c' * 7}\nbrick     {'3':>7}")
+    table = pd.DataFrame([["1", "2", "3"]], ["brick"], pd.Index(["a" * 40, "b" * 40, "c" * 7], name="category"))
+    assert report.aligned(table) == (f"category  {'a' * 40}  {'b' * 40}\nbrick     {'1':>40}  {'2':>40}\n\n"
+                                     f"category  {'c' * 7}\nbrick     {'3':>7}")
 
 
 def test_one_group_with_all_runs_is_a_table_of_methods_by_metrics(tmp_path):
