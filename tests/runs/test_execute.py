@@ -116,8 +116,8 @@ def test_a_lesson_is_executed_and_its_prints_are_shown(lesson, tmp_path, capsys)
 
 
 def test_a_failed_lesson_is_kept_up_to_its_cell(lesson, tmp_path):
+    toy = lesson("x = 1", "print('before')", "raise ValueError('no such thing')")
     with pytest.raises(RuntimeError, match=r"ValueError: no such thing\n.*toy.ipynb"):
-        toy = lesson("x = 1", "print('before')", "raise ValueError('no such thing')")
         execute.run_lesson(toy, {}, out_dir=tmp_path)
     notebook = nbformat.read(tmp_path / "lessons/toy.ipynb", as_version=4)
     assert any("before" in output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
