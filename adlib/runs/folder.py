@@ -28,7 +28,7 @@ IMAGE_LEVEL = {"image_score": "mean of the map"}      # instead, where the whole
 # Parameters that say where, not what: no part of a run's identity. The files there are, by their digests.
 NON_IDENTITY = ("data_root", "out_dir", "device", "good", "new")
 # Files that a run reads in its category, below its folder; LOCO's masks lie one folder deeper.
-LAYOUT = ("train/good/*", "test/*/*", "ground_truth/*/*", "ground_truth/*/*/*")
+DATA_FILES = ("train/good/*", "test/*/*", "ground_truth/*/*", "ground_truth/*/*/*")
 REQUIRED = ("method", "dataset", "category", "seed", "budget", "backbone", "image_size", "metrics", "parameters")
 SECONDS = ("train", "predict", "evaluate")
 PACKAGES = ("adlib", "torch", "torchvision", "timm", "numpy", "scipy", "pillow")
@@ -71,7 +71,7 @@ def identify_files(parameters: dict, digest: Callable[..., str]) -> dict[str, st
     textures = find_input(parameters.get("texture_source", "auto"))
     return {
         "data": root if root in CLASSES else
-                digest(tuple(own), ("*",)) if own else digest((find_input(root) / parameters["category"],), LAYOUT),
+                digest(tuple(own), ("*",)) if own else digest((find_input(root) / parameters["category"],), DATA_FILES),
         "weights": digest_content(weights, weights.stat().st_mtime_ns) if weights.is_file() else None,
         "textures": digest((textures,), ("**/*",)) if textures.is_dir() else None,
     }
