@@ -18,12 +18,11 @@ from adlib.runs.folder import (
     clear,
     explained,
     lock_folder,
-    printable,
     record_failure,
     run_folder,
 )
 from adlib.runs.parameters import LESSON_OF, complete_parameters, find_lesson, lesson_parameters, read_lesson
-from adlib.settings import find_input, write_json
+from adlib.settings import find_input, printable, write_json
 
 UNDER_WAY = "notebook.part.ipynb"
 

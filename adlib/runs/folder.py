@@ -137,11 +137,6 @@ def new_entry(method: str, parameters: dict) -> dict:
     }
 
 
-def printable(text: str) -> str:
-    """A name on one line of a terminal: control characters and bytes that are no text as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Say which folder could not be written, and what to do."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from adlib import ROOT
 from adlib.runs import execute
-from adlib.runs.folder import SECONDS, digest_files, printable, read_runs
+from adlib.runs.folder import SECONDS, digest_files, read_runs
 from adlib.runs.parameters import LESSON_OF, complete_parameters, resolve
+from adlib.settings import printable
 
 OVERHEAD = 10.0         # seconds of a run besides training, predicting and evaluating: kernel, imports, figures, files
 MEMORY_MB = 4000        # of a run of which nothing is known

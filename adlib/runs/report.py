@@ -8,7 +8,7 @@ import pandas as pd
 
 from adlib import find_output
 from adlib.runs.bootstrap import compare, sensible_pairs
-from adlib.runs.folder import SECONDS, printable, read_runs
+from adlib.runs.folder import SECONDS, read_runs
 from adlib.runs.tables import (
     GROUP,
     PARTS,
@@ -26,7 +26,7 @@ from adlib.runs.tables import (
     title,
     variants,
 )
-from adlib.settings import METRIC_NAMES, METRICS
+from adlib.settings import METRIC_NAMES, METRICS, printable
 
 FILL = ("python -m adlib sweep --methods nearest,stfpm,destseg,rd4ad,masked_rd --data-root data/demo "
         "--categories all --seeds 0,1,2 --budget demo")
