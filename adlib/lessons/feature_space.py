@@ -1,4 +1,4 @@
-"""Where a student's features lie: positions drawn from regions, embedded in a plane, and whose feature is nearest."""
+"""Lesson 06: where a student's features lie, embedded in a plane, and whose teacher feature is nearest."""
 
 from dataclasses import dataclass
 
@@ -175,7 +175,7 @@ def random_direction_baseline(t: np.ndarray, s: np.ndarray, *, seed: int = 0) ->
 def share_of(hits: np.ndarray, image: np.ndarray, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Share of hits, and the ends of its 95 % interval over images: share, low, high.
 
-    Positions of one image resemble each other, so whole images are drawn with replacement, not positions.
+    Positions of one image resemble each other, so images are drawn with replacement, not positions.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def defect_contrast(maps: ArrayLike, masks: ArrayLike | None, labels: ArrayLike)
     maps : (K, M, H, W) float array
         Of M images after K training steps.
     masks : (M, H, W) bool array, optional
-        Without masks the whole of an anomalous image counts, as it does where its mask is empty.
+        Without masks all of an anomalous image counts, as it does where its mask is empty.
     labels : (M,) bool array
         A of them anomalous. Without a normal image the second result is the mean outside the masks.
     """

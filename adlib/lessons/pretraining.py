@@ -53,7 +53,7 @@ def pretrain(dataset: str, backbone: str = "efficientnet_lite0", *, seed: int = 
     Returns
     -------
     Path
-        Of a state dict of the whole network, for `Teacher(backbone, weights=PATH)`.
+        Of a state dict of all the network, for `Teacher(backbone, weights=PATH)`.
 
     Raises
     ------

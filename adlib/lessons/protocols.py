@@ -1,4 +1,4 @@
-"""The protocol audit: how far the same maps move a number when only the scoring protocol changes.
+"""Lesson 00: how far the same maps move a number when only the scoring protocol changes.
 
 Four PRO codes that papers report under one name, four ways to shrink a mask, two notions of a connected region and a
 centre crop. The PRO codes keep the flaws of the originals, because those flaws are what is measured here.
@@ -24,7 +24,8 @@ def pro_stfpm(maps: ArrayLike, masks: ArrayLike) -> float:
     """
     maps, masks = np.asarray(maps), np.asarray(masks, bool)
     fpr, overlap = _above(maps, masks, np.linspace(float(maps.max()), float(maps.min()), 4000, endpoint=False))
-    fpr, overlap = (x[fpr <= FPR_LIMIT] for x in (fpr, overlap))
+    within = fpr <= FPR_LIMIT
+    fpr, overlap = fpr[within], overlap[within]
     spans = np.ptp(fpr) * np.ptp(overlap) if fpr.size else 0
     return float(np.trapezoid(overlap - overlap[0], fpr) / spans) if spans > 0 else float("nan")
 
@@ -41,7 +42,8 @@ def pro_rd4ad(maps: ArrayLike, masks: ArrayLike) -> float:
         if not mask.any() or mask.all():
             continue
         fpr, overlap = _above(x[None], mask[None], np.linspace(float(x.max()), float(x.min()), 201)[1:])
-        fpr, overlap = (y[fpr < FPR_LIMIT] for y in (fpr, overlap))
+        within = fpr < FPR_LIMIT
+        fpr, overlap = fpr[within], overlap[within]
         if fpr.size and fpr[-1] > 0:
             areas.append(np.trapezoid(overlap, fpr / fpr[-1]))
     return float(np.mean(areas)) if areas else float("nan")
@@ -112,7 +114,8 @@ def compare_protocols(maps: ArrayLike, masks: ArrayLike, scores: ArrayLike, labe
     """
     ours = metrics.evaluate(maps, masks, scores, labels)
     maps, masks = np.asarray(maps), np.asarray(masks, bool)
-    four, small = _pixel_metrics(maps, masks, connectivity=4), shrink_maps(maps)
+    four = _pixel_metrics(maps, masks, connectivity=4)
+    small = shrink_maps(maps)
     shrunk = {rule: _pixel_metrics(small, round_masks(masks, rule=rule)) for rule in RULES}
     return [
         *_rows("ours", "ours", ours, ours),

@@ -1,4 +1,4 @@
-"""How much better a threshold looks on the images that chose it than on new ones, and how sure a quantile is."""
+"""Lesson 07: how much better a threshold looks on images that chose it than on others, and how sure a quantile is."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,17 @@ from adlib.metrics import Confusion, confusion
 
 def split_in_halves(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Indices of two halves at random, each with its share of normal and anomalous images; (N,) bool labels."""
-    kinds = [generator.permutation(np.flatnonzero(labels == kind)) for kind in (False, True)]
-    return (np.concatenate([kind[: len(kind) // 2] for kind in kinds]),
-            np.concatenate([kind[len(kind) // 2 :] for kind in kinds]))
+    first, second = [], []
+    for kind in (False, True):
+        indices = generator.permutation(np.flatnonzero(labels == kind))
+        middle = len(indices) // 2
+        first.append(indices[:middle])
+        second.append(indices[middle:])
+    return np.concatenate(first), np.concatenate(second)
 
 
 def split_half_evaluation(scores: ArrayLike, labels: ArrayLike, choose: Callable[[np.ndarray, np.ndarray], float],
-                     measure: Callable[[Confusion], float], *, draws: int, seed: int) -> np.ndarray:
+                          measure: Callable[[Confusion], float], *, draws: int, seed: int) -> np.ndarray:
     """Choose a threshold on one half of the images, measure it on that half and on the other, many times.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The demo set: same seed, same bytes; exact masks; a sweep of difficulty; a floor that leaves room to learn."""
+"""The demo set: same seed, same bytes; exact masks; a sweep of difficulty; a baseline that leaves room to learn."""
 
 import csv
 import os
@@ -144,7 +144,8 @@ def test_normal_images_carry_harmless_dust():
 
 
 def test_photographs_need_no_download():
-    code = "import sys; sys.modules['pooch'] = None; from adlib.demo import generate; print(generate.grey('gravel').shape)"
+    code = ("import sys; sys.modules['pooch'] = None\n"
+            "from adlib.demo import generate; print(generate.grey('gravel').shape)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(512, 512)"
 
@@ -153,9 +154,9 @@ def test_an_interrupted_call_leaves_nothing(tmp_path, monkeypatch):
     def stop(category, split, index, seed):
         if index == 5:
             raise KeyboardInterrupt
-        return whole
+        return made
 
-    whole = shot("brick", "train/good", 0)
+    made = shot("brick", "train/good", 0)
     monkeypatch.setattr(generate, "photograph", stop)
     with pytest.raises(KeyboardInterrupt):
         generate.make_set(tmp_path / "set", 1, "brick", workers=1)
@@ -189,7 +190,7 @@ def test_generate_replaces_a_set_but_nothing_else(tmp_path, monkeypatch):
         generate.make_set(tmp_path / "set", 1, "carpet")
 
 
-def test_parallel_calls_end_in_one_whole_set(tmp_path, monkeypatch):
+def test_parallel_calls_end_in_one_complete_set(tmp_path, monkeypatch):
     quick(monkeypatch)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: generate.make_set(tmp_path / "set", 1, workers=1), range(3)))
@@ -216,7 +217,7 @@ def test_ensure(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_floor_leaves_room_to_learn(tmp_path):
+def test_the_baseline_leaves_room_to_learn(tmp_path):
     torch = pytest.importorskip("torch")
     from adlib.data.category import load_category
     from adlib.metrics import auroc

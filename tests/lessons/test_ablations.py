@@ -1,4 +1,4 @@
-"""The grids of ablations: the papers' rows and numbers, whole, and settings that reach the networks of the lessons."""
+"""The grids of ablations: all of the papers' rows and numbers, settings that reach the networks of the lessons."""
 
 import subprocess
 import sys

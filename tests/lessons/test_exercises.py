@@ -120,7 +120,7 @@ DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
     (masked_rd.mean_behind_masks, ..., (), "not yet: set"),
     (masked_rd.mean_behind_masks, 0.6 * (1 - 0.7), (), "right"),
     (masked_rd.mean_behind_masks, 0.42, (), "take away"),
-    (masked_rd.mean_behind_masks, 2, (), "how `rescale` mends it"),
+    (masked_rd.mean_behind_masks, 2, (), "how `rescale` corrects it"),
     (masked_rd.mean_behind_masks, 0.6, (), "are zeros, and count"),
     (masked_rd.mean_behind_masks, 0.857, (), "can only fall"),
     (masked_rd.mean_behind_masks, -1, (), "the mean over all of them"),

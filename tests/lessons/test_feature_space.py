@@ -211,14 +211,14 @@ def test_median_angles_of_worked_vectors():
 
 def test_the_interval_is_over_images():
     image = np.repeat(np.arange(20), 10)
-    whole = np.repeat(np.arange(20) < 10, 10)                   # the positions of an image agree
-    share, low, high = fs.share_of(whole, image)
+    complete = np.repeat(np.arange(20) < 10, 10)                   # the positions of an image agree
+    share, low, high = fs.share_of(complete, image)
     assert share == 0.5
     spread = 1.96 * np.sqrt(0.25 / 20)
     assert (low, high) == (pytest.approx(0.5 - spread, abs=0.03), pytest.approx(0.5 + spread, abs=0.03))
-    alone = fs.share_of(whole, np.arange(200))                  # as if each had an image of its own
+    alone = fs.share_of(complete, np.arange(200))                  # as if each had an image of its own
     assert high - low > 2.5 * (alone[2] - alone[1])
-    assert fs.share_of(whole, image + 100) == (share, low, high), "numbers of images are only names"
+    assert fs.share_of(complete, image + 100) == (share, low, high), "numbers of images are only names"
     assert fs.share_of(np.ones(15, bool), np.repeat([0, 1, 2, 3, 4], [1, 1, 1, 2, 10])) == (1, 1, 1)
 
 
@@ -267,7 +267,7 @@ def test_contrast_of_worked_maps():
     masks = np.zeros((3, 4, 4), bool)
     masks[2, 0, :2] = True
     inside, normal = fs.defect_contrast(maps, masks, [False, True, True])
-    assert inside.tolist() == [[2, 1], [2, 17.5]], "of an empty mask the whole image counts"
+    assert inside.tolist() == [[2, 1], [2, 17.5]], "of an empty mask all of the image counts"
     assert normal.tolist() == [1, 1]
     inside, _ = fs.defect_contrast(maps, None, [False, True, True])
     assert inside.tolist() == [[2, 1], [2, 3.0625]]

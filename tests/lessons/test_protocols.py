@@ -1,4 +1,4 @@
-"""The audit's PRO codes against slow versions written from their descriptions, mask rules against worked vectors."""
+"""The PRO codes against slow versions written from their descriptions, mask rules against worked vectors."""
 
 import numpy as np
 import pytest

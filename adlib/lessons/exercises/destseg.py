@@ -7,11 +7,11 @@ from adlib.networks.destseg import shrink_target
 
 
 def target_of_a_scratch(answer: object) -> None:
-    """Lesson 02, exercise 1: a 1 x 40 px scratch over ten whole columns of cells, in a random row, shrunk by four."""
+    """Lesson 02, exercise 1: a 1 x 40 px scratch over ten columns of cells, in a random row, shrunk by four."""
     hints = {
         10: "that is what the two inner rows of a cell give; average over all four",
         2.5: "that is the scratch's area in target pixels, 40 / 16; but a target pixel is 0 or 1, and rounded",
-        0: "averaged over whole 4 x 4 cells it would vanish; but only the central 2 x 2 pixels are read",
+        0: "averaged over all of a 4 x 4 cell it would vanish; but only the central 2 x 2 pixels are read",
         40: "those are pixels of the mask; a pixel of the target stands for 4 x 4 of them",
         20: "that is the sum over the four rows of a cell; divide by four",
         7.5: "three rows of four? Only the two inner rows are read",

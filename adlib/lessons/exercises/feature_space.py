@@ -40,7 +40,7 @@ def half_width(answer: object) -> None:
     hints = {
         1.96 * (0.25 / 200) ** 0.5: "that is for 200 independent positions; five that agree are one observation",
         error: "that is one standard error; times 1.96",
-        2 * 1.96 * error: "that is the whole interval; to each side it is half of that",
+        2 * 1.96 * error: "that is the width of the interval; to each side it is half of that",
         (0.25 / 200) ** 0.5: "that is one standard error of 200 independent positions; how many are independent?",
         1.96 * (0.25 / 5) ** 0.5: "five is how many each image has; how many images are there?",
         1.96 * 0.25 / 40: "the standard error is the root of that variance",

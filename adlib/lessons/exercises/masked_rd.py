@@ -37,7 +37,7 @@ def mean_behind_masks(answer: object) -> None:
     hints = {
         0.42: "that is what the masks take away; three tenths remain",
         0.6: "the hidden positions are zeros, and count",
-        2.0: "dividing by 0.3 is how `rescale` mends it afterwards; what does the mask itself do?",
+        2.0: "dividing by 0.3 is how `rescale` corrects it afterwards; what does the mask itself do?",
         0.3: "that is the share that stays visible; times the mean",
         6 / 7: "the masks make values zero, so the mean can only fall",
         0.1: "subtracting the ratio is not the way: the mean of what stays is 0.6, of the rest 0",

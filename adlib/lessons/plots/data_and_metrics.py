@@ -1,4 +1,4 @@
-"""Figures of lesson 00: the data, the floor's maps, and how the six numbers come about."""
+"""Figures of lesson 00: the data, the baseline's maps, and how the six numbers come about."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from adlib.data.images import read_image, read_mask, shrink_mask
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
 from adlib.lessons.plots.diagrams import BLUE, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
-from adlib.metrics import METRIC_NAMES as NUMBERS
+from adlib.metrics import METRIC_NAMES
 
 
 def contact_sheet(data_root: str, *, size: int = 256, normal: int = 2) -> Figure:
@@ -49,7 +49,7 @@ def gallery(category: Category, indices: list[int], *, outlined: bool = True) ->
 
 
 def nearest_patch_diagram(shapes: list[tuple], size: int) -> Figure:
-    """How the training-free floor turns an image into a map, with the shapes of this run."""
+    """How the training-free baseline (nearest patch) turns an image into a map, with the shapes of this run."""
     figure, ax = new_diagram(width=9.6, height=2.9, top=34)
     diagram_box(ax, 0, 13, 12, 9, f"image\n3 x {size} x {size}", LIGHT_GREY)
     diagram_box(ax, 18, 9, 13, 17, "frozen teacher\n(ImageNet)", BLUE)
@@ -209,7 +209,7 @@ def change_table(rows: dict[str, dict[str, float]]) -> Figure:
     import seaborn as sns
 
     names, columns = list(rows), list(next(iter(rows.values())))
-    heads = [NUMBERS.get(c, c).replace(" ", "\n") for c in columns]
+    heads = [METRIC_NAMES.get(c, c).replace(" ", "\n") for c in columns]
     values = np.array([[rows[n][c] for c in columns] for n in names])
     figure, axes = new_figure(1, 1, width=7.4, height=0.42 * len(names) + 0.9)
     sns.heatmap(values - values[0], annot=values, fmt=".3f", cmap="vlag_r", vmin=-0.3, vmax=0.3, linewidths=1,
@@ -231,7 +231,7 @@ def protocol_changes(rows: list[dict]) -> Figure:
             side = "left" if moved > 0 else "right"
             ax.annotate(f"{row['variant']} {moved:+.2f}", (moved, y), (6 if moved > 0 else -6, 0), fontsize=8, ha=side,
                         textcoords="offset points", va="center")
-    ax.set(yticks=range(len(groups)), yticklabels=[f"{what}: {NUMBERS[metric]}" for what, metric in groups],
+    ax.set(yticks=range(len(groups)), yticklabels=[f"{what}: {METRIC_NAMES[metric]}" for what, metric in groups],
            xlabel="difference to the same number by this package's protocol", ylim=(len(groups) - 0.5, -0.8))
     ax.margins(x=0.2)
     return figure

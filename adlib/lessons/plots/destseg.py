@@ -113,7 +113,7 @@ def mask_statistics(coverage: np.ndarray, regions: np.ndarray) -> Figure:
     share.axvline(percent.mean(), color=ACCENT, ls="--", lw=1, label=f"mean {percent.mean():.1f} %")
     share.set(xlabel="coverage (% of the image)", ylabel="masks", title=f"{(~filled).mean():.1%} of the masks empty")
     most, middle = max(3, regions.max()), np.median(regions[filled])
-    edges = np.unique(np.geomspace(1, most + 1, 16).round())       # whole numbers, so that no bin stays empty
+    edges = np.unique(np.geomspace(1, most + 1, 16).round())       # integers, so that no bin stays empty
     number.hist(regions[filled], edges, color=NORMAL)
     number.axvline(middle, color=ACCENT, ls="--", lw=1, label=f"median {middle:g}")
     ticks = [n for n in (1, 3, 10, 30, 100, 300) if n <= most]

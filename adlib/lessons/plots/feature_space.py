@@ -247,7 +247,7 @@ def learning_curves(grown: dict[int, dict[int, tuple[dict, dict]]]) -> Figure:
         angle.set(xlabel="training step")
         step_axis(angle)
     axes[0, 0].set_ylabel("hit@1 (share of positions)")
-    axes[1, 0].set(ylabel="median angle (degrees)", ylim=(0, axes[1, 0].get_ylim()[1]))     # of the whole row
+    axes[1, 0].set(ylabel="median angle (degrees)", ylim=(0, axes[1, 0].get_ylim()[1]))     # of all the row
     axes[0, 0].legend(loc="upper left")
     return figure
 
