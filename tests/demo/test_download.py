@@ -112,7 +112,7 @@ def test_a_wrong_checksum_unpacks_nothing_and_starts_anew(serve, tmp_path):
     make_tar({"../evil.txt": b"x"}), make_tar({"a/../../evil.txt": b"x"}),
     make_tar({}, link=("set/door", "../../outside")), make_tar({}, link=("set/door", "/etc/passwd")),
     make_zip({"../evil.txt": b"x"}), make_zip({"/evil.txt": b"x"}), b"this is no archive",
-])
+], ids=["tar above", "tar within and above", "tar link above", "tar link to /etc", "zip above", "zip absolute", "text"])
 def test_nothing_lands_or_points_outside(serve, tmp_path, content):
     folder = tmp_path / "data"
     url, _ = serve(content, "set.zip" if content[:2] == b"PK" else "set.tar.gz")
