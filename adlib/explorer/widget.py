@@ -25,6 +25,8 @@ from adlib.settings import write
 
 SCRIPT = Path(__file__).with_name("widget.js")
 SHOWN = 64          # images that a static page holds at most
+# Traits that a page begins with.
+STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
 
 
 class ThresholdExplorer(anywidget.AnyWidget):
@@ -240,17 +242,8 @@ class ThresholdExplorer(anywidget.AnyWidget):
     def _pack(self, shown: Iterable[int]) -> bytes:
         """The block of bytes from which widget.js works, with the pictures and maps of some images."""
         shown, first, n = [int(i) for i in shown], self.coded[0], len(self.names)
-        notes = []
-        if len(shown) < n:
-            notes.append(f"{len(shown)} of {n} images are shown here, spread over their scores; the numbers of the "
-                         f"test set are those of all {n}.")
-        if first.labels is None:
-            notes.append("Which images are anomalous is not known: nothing can be counted as right or wrong.")
-        elif not first.labels.any():
-            notes.append("No image is anomalous: false alarms are all that can be counted.")
-        if first.masks is None:
-            notes.append("There are no masks: numbers of pixels and regions are unknown.")
-        header = {"title": self.title, "n": n, "shown": shown, "names": self.names, "notes": notes,
+        header = {"title": self.title, "n": n, "shown": shown, "names": self.names,
+                  "notes": notes_on(first, len(shown)),
                   "labels": None if first.labels is None else first.labels.astype(int).tolist(),
                   "masks": first.masks is not None, "height": first.codes.shape[1], "width": first.codes.shape[2],
                   "methods": [{"name": c.name, "scale": c.scale, "suggestions": c.suggestions} for c in self.coded],
@@ -268,7 +261,19 @@ class ThresholdExplorer(anywidget.AnyWidget):
         return quantize.pack(header, arrays)
 
 
-STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
+def notes_on(maps: QuantizedMaps, shown: int) -> list[str]:
+    """What the reader must know: that images are left out, or that labels or masks are missing."""
+    notes, n = [], len(maps.codes)
+    if shown < n:
+        notes.append(f"{shown} of {n} images are shown here, spread over their scores; the numbers of the test set are "
+                     f"those of all {n}.")
+    if maps.labels is None:
+        notes.append("Which images are anomalous is not known: nothing can be counted as right or wrong.")
+    elif not maps.labels.any():
+        notes.append("No image is anomalous: false alarms are all that can be counted.")
+    if maps.masks is None:
+        notes.append("There are no masks: numbers of pixels and regions are unknown.")
+    return notes
 
 
 # From maps to codes --------------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def share_of_other_verdicts(answer: object, ahead: dict[int, float], behind: dic
     ahead, behind : dict
         The number of each seed.
     """
-    x, y = np.array([*ahead.values()]), np.array([*behind.values()])
+    x, y = np.array(list(ahead.values())), np.array(list(behind.values()))
     wins = y[None] > x[:, None]
     paired = float(np.mean([behind[seed] > ahead[seed] for seed in ahead if seed in behind]))
     right = float(wins.mean())

@@ -5,6 +5,7 @@ Figures are made with matplotlib's object interface, so no backend is needed and
 
 import io
 import warnings
+from math import ceil
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,20 +34,26 @@ STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow":
 def show(figure: Figure, caption: str, *, alt: str | None = None) -> None:
     """Display a figure with its caption below, and a text for those who cannot see it (by default the caption)."""
     from IPython.display import Image, Markdown, display
-    from matplotlib.font_manager import get_font_names
-    from matplotlib.text import Text
 
     for legend in filter(None, (ax.get_legend() for ax in figure.axes)):
         legend.set_frame_on(False)      # a style ends with the figure's making, legends come later
     png = io.BytesIO()
-    foreign = [text for text in figure.findobj(Text) if not text.get_text().isascii()]
-    families = ["DejaVu Sans", *sorted(FONTS & set(get_font_names()))] if foreign else []
-    for text in foreign:
-        text.set_fontfamily(families)
+    set_fonts(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")      # a box is drawn for it
         figure.savefig(png, format="png", dpi=110, bbox_inches="tight")
     display(Image(data=png.getvalue(), alt=alt or caption), Markdown(f"*{caption}*"))
+
+
+def set_fonts(figure: Figure) -> None:
+    """Let texts that are not ASCII fall back on a font that has their letters, where one is installed."""
+    from matplotlib.font_manager import get_font_names
+    from matplotlib.text import Text
+
+    foreign = [text for text in figure.findobj(Text) if not text.get_text().isascii()]
+    families = ["DejaVu Sans", *sorted(FONTS & set(get_font_names()))] if foreign else []
+    for text in foreign:
+        text.set_fontfamily(families)
 
 
 def new_figure(rows: int, columns: int, *, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
@@ -56,6 +63,15 @@ def new_figure(rows: int, columns: int, *, width: float, height: float, **option
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def panel_grid(n: int, columns: int, **options) -> tuple[Figure, list[Axes]]:
+    """A figure of n axes, at most so many across; those left over are empty."""
+    columns = min(columns, n)
+    figure, axes = new_figure(ceil(n / columns), columns, **options)
+    for ax in axes.flat[n:]:
+        ax.set_axis_off()
+    return figure, list(axes.flat[:n])
 
 
 def picture(ax: Axes, image: Array, *, mask: Array | None = None, title: str = "", **options):

@@ -95,7 +95,7 @@ def frame_slopes(ax, title: str, lines: list[dict], right: float, *, theirs: boo
     ax.axhline(0, color=ACCENT, lw=1, ls="--")
     ax.set(title=title, xlim=(-0.15 if theirs else 0.8, right + 0.2), ylim=(low, high))
     ticks = {0: "paper", (1 + right) / 2: "ours"} if theirs else {(1 + right) / 2: "ours"}
-    ax.set_xticks([*ticks], [*ticks.values()])
+    ax.set_xticks(list(ticks), list(ticks.values()))
 
 
 def slopes_legend(ax, styles: dict[str, tuple], bases: list[str]) -> None:
@@ -163,8 +163,8 @@ def one_seed(values: dict[str, dict[int, float]], metric: str) -> Figure:
         ax.plot(range(len(seeds)), numbers, color=colour, marker=marker, ms=6, lw=1.2, label=label)
         ax.errorbar(len(seeds) + STEP * k, np.mean(numbers), spread, color=colour, marker=marker, ms=6, lw=1.2)
     ax.axvline(len(seeds) - 0.4, color="0.85", lw=1)
-    ax.set_xticks([*range(len(seeds)), len(seeds) + STEP * (len(values) - 1) / 2],
-                  [*(f"seed {seed}" for seed in seeds), "mean ± spread"])
+    middle = len(seeds) + STEP * (len(values) - 1) / 2
+    ax.set_xticks([*range(len(seeds)), middle], [*(f"seed {seed}" for seed in seeds), "mean ± spread"])
     ax.set(xlabel="what the table would be made of", ylabel=f"{METRIC_NAMES[metric]} (%)")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8.5)
     return figure

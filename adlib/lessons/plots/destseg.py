@@ -1,6 +1,7 @@
 """Figures of lesson 02: synthetic anomalies from the lattice up, the two networks, and what the second one sees."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -48,15 +49,19 @@ def destseg_architecture(shapes: dict[int, tuple[int, int]], size: int, *, stude
         diagram_arrow(ax, 79, rows["encoder"] + 14, 73, rows["decoder"] + 4)
     diagram_arrow(ax, 73, rows["compare"] + 4, 79, rows["compare"] + 4)
     if width:
-        shape = f"{channels} x {size // 4} x {size // 4}"
-        diagram_box(ax, 79, rows["compare"] - 1, 17, 10, f"concatenate\n{shape}", ORANGE)
-        diagram_box(ax, 102, rows["compare"] - 1, 16, 10, f"2 residual blocks\nASPP, 2 convs\n{width} wide", PINK)
-        diagram_arrow(ax, 96, rows["compare"] + 4, 102, rows["compare"] + 4)
-        diagram_box(ax, 102, rows["teacher"], 16, 8, "sigmoid, upsample\nmap 256 x 256", LIGHT_GREY)
-        diagram_arrow(ax, 110, rows["compare"] + 9, 110, rows["teacher"])
+        draw_segmentation(ax, rows["compare"], rows["teacher"], f"{channels} x {size // 4} x {size // 4}", width)
     else:
         diagram_box(ax, 79, rows["compare"], 17, 8, "product\nmap 256 x 256", LIGHT_GREY)
     return figure
+
+
+def draw_segmentation(ax: Axes, y: float, y_map: float, shape: str, width: int) -> None:
+    """The segmentation network to the right of what it is given, and above it the map it makes."""
+    diagram_box(ax, 79, y - 1, 17, 10, f"concatenate\n{shape}", ORANGE)
+    diagram_box(ax, 102, y - 1, 16, 10, f"2 residual blocks\nASPP, 2 convs\n{width} wide", PINK)
+    diagram_arrow(ax, 96, y + 4, 102, y + 4)
+    diagram_box(ax, 102, y_map, 16, 8, "sigmoid, upsample\nmap 256 x 256", LIGHT_GREY)
+    diagram_arrow(ax, 110, y + 9, 110, y_map)
 
 
 def noise_lattice(gradients: Tensor, noise: Tensor) -> Figure:

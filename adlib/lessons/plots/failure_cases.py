@@ -20,6 +20,7 @@ from adlib.lessons.plots import (
     QUIET,
     defect_name,
     new_figure,
+    panel_grid,
     picture,
 )
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
@@ -245,11 +246,9 @@ def disagreement(data: Category, chosen: list[tuple[int, str]], levels: dict[str
 
 def painted_images(images: Tensor, titles: list[str], across: int) -> Figure:
     """Painted images, (N, 3, S, S) in [0, 1], so many across."""
-    figure, axes = new_figure(-(-len(images) // across), across, width=1.5, height=1.65)
-    for ax, image, title in zip(axes.flat, images, titles, strict=False):
+    figure, axes = panel_grid(len(images), across, width=1.5, height=1.65)
+    for ax, image, title in zip(axes, images, titles, strict=True):
         picture(ax, image, title=shorten(title, 40), vmin=0, vmax=1)
-    for ax in axes.flat[len(images) :]:
-        ax.set_axis_off()
     return figure
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, new_figure
+from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, new_figure, panel_grid
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.runs import report, tables
 from adlib.runs.bootstrap import Comparison
@@ -201,7 +201,7 @@ def draw_intervals(ax, y: float, c: Comparison) -> None:
 
 def who_wins(found: dict[str, list[Comparison]], names: list[str]) -> Figure:
     """Row minus column for all pairs, a panel per metric on one scale; * and ** mark intervals that exclude 0."""
-    differences = {m: np.full((len(names),) * 2, np.nan) for m in found}
+    differences = {m: np.full((len(names), len(names)), np.nan) for m in found}
     for m, c in ((m, c) for m, comparisons in found.items() for c in comparisons):
         i, j = names.index(c.a), names.index(c.b)
         differences[m][i, j], differences[m][j, i] = in_points(c.difference), -in_points(c.difference)
@@ -319,15 +319,6 @@ def best_seed_bias(rows: pd.DataFrame, metric: str) -> Figure:
     ax.margins(x=0.12)
     ax.legend(*first_of_each(ax), loc="upper left", bbox_to_anchor=(1, 1))
     return figure
-
-
-def panel_grid(n: int, columns: int, **options) -> tuple[Figure, list]:
-    """A figure of n axes, at most so many across; those left over are empty."""
-    columns = min(columns, n)
-    figure, axes = new_figure(-(-n // columns), columns, **options)
-    for ax in axes.flat[n:]:
-        ax.set_axis_off()
-    return figure, list(axes.flat[:n])
 
 
 def mark_of(variant: str) -> tuple[str, str]:
