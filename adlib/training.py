@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from adlib.networks.layers import to_float
+from adlib.networks.layers import exact_convolutions, to_float
 from adlib.settings import MAP_SIZE, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
@@ -120,8 +120,7 @@ def fit(
     if state.checkpoint:
         state.identity = identify(state)
         load_checkpoint(state)
-    # Autotuned or non-deterministic convolutions would change the last bits from one training to the next.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with exact_convolutions():
         while state.stage < len(state.stages):
             train_stage(state, cache_gb * 2**30)
     model.eval()
@@ -464,7 +463,7 @@ def predict(model: nn.Module, images: Tensor, *, batch: int = 32) -> Tensor:
     device = next(iter([*model.parameters(), *model.buffers()])).device
     model.eval()
     maps = torch.empty(len(images), MAP_SIZE, MAP_SIZE)
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_convolutions():
         for chunk, out in zip(images.split(batch), maps.split(batch), strict=True):
             out.copy_(model(to_float(chunk.to(device, memory_format=torch.channels_last))))
     return maps

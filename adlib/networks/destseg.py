@@ -216,7 +216,21 @@ def segmentation_net(c_in: int, width: int) -> nn.Sequential:
 
 def resize(x: Tensor, like: Tensor) -> Tensor:
     """(B, C, H, W) features at the size of `like`: bilinear, align_corners=False."""
-    return x if x.shape[2:] == like.shape[2:] else F.interpolate(x, size=like.shape[2:], mode="bilinear")
+    if x.shape[2:] == like.shape[2:]:
+        return x
+    if x.requires_grad and x.device.type != "cpu":
+        return interpolate_by_matrices(x, like.shape[2:])
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear")
+
+
+def interpolate_by_matrices(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear interpolation of (B, C, H, W) as two products of matrices, for a gradient that is always the same.
+
+    On CUDA the gradient of `F.interpolate` is summed in whatever order its threads arrive.
+    """
+    rows, columns = (F.interpolate(torch.eye(n, device=x.device)[None], size=m, mode="linear")[0].to(x.dtype)
+                     for n, m in zip(x.shape[2:], size, strict=True))      # (H, H') and (W, W')
+    return rows.mT @ x @ columns
 
 
 def shrink_target(masks: Tensor, size: int) -> Tensor:

@@ -12,6 +12,14 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div(255) if images.dtype == torch.uint8 else images
 
 
+def exact_convolutions():
+    """A context in which cuDNN's convolutions in float32 are that exact, and the same every time; a CPU's always are.
+
+    By itself cuDNN rounds their inputs to 10 bits (TF32), and maps would depend on the machine.
+    """
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
 def upsample(maps: Tensor, size: int = MAP_SIZE) -> Tensor:
     """(B, H, W) maps at (B, size, size): bilinear, align_corners=False, as everywhere in the package."""
     return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adlib.networks.layers import score_images, to_float, upsample
+from adlib.networks.layers import exact_convolutions, score_images, to_float, upsample
 from adlib.networks.teacher import Pyramid, Teacher
 
 
@@ -38,7 +38,9 @@ class NearestPatch(nn.Module):
         kept = [[] for _ in self.teacher.levels]
         for chunk in images.split(batch):
             chunk = to_float(chunk.to(self.teacher.mean.device))
-            for level, features in zip(kept, self.features(chunk), strict=True):
+            with exact_convolutions():
+                found = self.features(chunk)
+            for level, features in zip(kept, found, strict=True):
                 vectors = as_rows(features)
                 count = max(1, round(self.sampling_ratio * len(vectors)))
                 level.append(vectors[torch.randperm(len(vectors), generator=generator)[:count].to(vectors.device)])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from adlib.losses import cosine_distance, focal_loss, l1_loss
-from adlib.networks.destseg import DeSTSeg, resize, shrink_target
+from adlib.networks.destseg import DeSTSeg, interpolate_by_matrices, resize, shrink_target
 from adlib.networks.layers import ASPP
 from adlib.networks.teacher import Teacher
 from adlib.settings import BACKBONES
@@ -460,3 +460,13 @@ def test_every_backbone_gives_maps(backbone, options):
     model, x = make(backbone, device="meta", **options), torch.empty(2, 3, 64, 64, device="meta")
     assert shapes(model.student(x)) == [(c, 16 >> k, 16 >> k) for k, c in enumerate(model.teacher.channels)]
     assert model(x).shape == (2, 256, 256)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (12, 12), (4, 3)])
+def test_interpolation_by_matrices_is_that_of_pytorch(size):
+    x = torch.randn(2, 3, 4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    weights = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    results = [interpolate_by_matrices(x, size), F.interpolate(x, size=size, mode="bilinear")]
+    gradients = [torch.autograd.grad((y * weights).sum(), x)[0] for y in results]
+    torch.testing.assert_close(*results)
+    torch.testing.assert_close(*gradients)
