@@ -16,8 +16,8 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow tests
 
-test-gpu: $(VENV)/installed
-	$(BIN)/python -m pytest -m gpu tests/gpu
+test-gpu:               # with the machine's own Python where .venv is not made: PyTorch, timm, scikit-image are enough
+	$(if $(wildcard $(VENV)/installed),$(BIN)/python,$(PYTHON)) -m pytest -m gpu tests/gpu
 
 lab: $(VENV)/installed
 	cd notebooks && ../$(BIN)/jupyter lab
