@@ -27,7 +27,7 @@ lint: $(VENV)/installed
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache adlib.egg-info
+	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml
