@@ -44,10 +44,9 @@ ROTATION = {
     **dict.fromkeys(("bottle", "carpet", "grid", "hazelnut", "leather", "screw", "tile"), "full"),
 }
 
-METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "pro", "iap", "iap90")
 METRIC_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pro": "PRO",
                 "iap": "IAP", "iap90": "IAP@90"}
-
+METRICS = tuple(METRIC_NAMES)
 
 # What systems and archivers leave in folders, besides hidden files and folders.
 CLUTTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"}
