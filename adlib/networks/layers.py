@@ -15,7 +15,7 @@ def to_float(images: Tensor) -> Tensor:
 def exact_convolutions():
     """A context in which cuDNN's convolutions in float32 are that exact, and the same every time; a CPU's always are.
 
-    By itself cuDNN rounds their inputs to 10 bits (TF32), and maps would depend on the machine.
+    By itself cuDNN rounds their inputs to 10 bits (TF32), which moves a map by some thousandths.
     """
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
