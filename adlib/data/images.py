@@ -139,7 +139,7 @@ def read_picture(path: Path, value_range: Range | None = None) -> Image.Image:
         if values is None:
             return upright(file).convert("RGB")
         low, high = value_range or fit_range([ends_of(values)])
-        shares = (np.nan_to_num(values.astype(np.float32), nan=low) - low) / (high - low)
+        shares = (np.nan_to_num(values.astype(np.float32), nan=low, posinf=high) - low) / (high - low)
         return Image.fromarray((255 * shares).clip(0, 255).round().astype(np.uint8)).convert("RGB")
 
 
@@ -245,7 +245,8 @@ def read_page(file: Image.Image) -> tuple[np.ndarray, set[tuple[str, str]]]:
         # Nearly black is black beside what is bright: compression leaves fringes, also in a PNG made from a JPEG.
         share = 4 if file.format in {"JPEG", "MPO", "WEBP", "AVIF"} else 16
         drawn &= brightness > brightness[drawn].max() // share
-    return drawn, {("holds several levels or colours besides black", "all are read as anomalous")} if unclear else set()
+    words = ("holds several levels or colours besides black", "all but the nearly black are read as anomalous")
+    return drawn, {words} if unclear else set()
 
 
 def shrink_mask(mask: Tensor, size: int = MAP_SIZE) -> Tensor:
@@ -253,8 +254,10 @@ def shrink_mask(mask: Tensor, size: int = MAP_SIZE) -> Tensor:
     def resize(shares: Tensor, height: int, width: int) -> Tensor:
         return F.interpolate(shares[None, None].double(), size=(height, width), mode="bilinear", antialias=True)[0, 0]
 
-    strips = mask.split(max(1, 2**20 // mask.shape[1]))     # 8 MB each; as one it would be 8 times the mask
-    narrow = torch.cat([resize(strip, len(strip), size) for strip in strips])
+    rows = max(1, 2**18 // mask.shape[1])       # strips of 2 MB; as one it would be 8 times the mask
+    narrow = torch.empty(len(mask), size, dtype=torch.double)
+    for strip, narrowed in zip(mask.split(rows), narrow.split(rows), strict=True):
+        narrowed.copy_(resize(strip, len(strip), size))
     return resize(narrow, size, size) >= 0.5 - 1e-9         # a tie counts as anomalous, whatever the last bit says
 
 
