@@ -42,7 +42,7 @@ from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
 
 NEARLY_GOOD = {"good", "goods", "ok", "okay", "normal", "nominal", "non_defective", "no_defect", "defect_free"}
 MASK_ENDING = re.compile(r"_(mask|gt|label)$", re.IGNORECASE)
-MASK_SIGN = re.compile("mask|truth|gt|label|annot|segm", re.IGNORECASE)
+MASK_SIGN = re.compile(r"mask|truth|label|annot|segm|(?<![a-z])gt(?![a-z])", re.IGNORECASE)
 DOCUMENTS = {".txt", ".md", ".csv", ".json", ".html", ".pdf"}       # beside train/ they are not missed
 
 
@@ -97,7 +97,7 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     value_range = find_range(train)
     images = read_images(train + test, image_size, value_range)
     masks, doubts = read_masks([files.masks.get(path) for path in test]) if files.masks else (None, [])
-    for text in group_faults(files.unused + doubts):
+    for text in [*map(str, files.unused), *group_faults(doubts)]:
         warnings.warn(f"{name}: {text}", stacklevel=2)
     defects = [path.parent.name for path in test]
     return Category(
@@ -277,10 +277,10 @@ def describe(root: str | Path) -> list[str]:
                 size = "{}x{}".format(*upright_size(file))
         print(f"{name:<20}{len(files.train):>7}{normal:>8}{len(defects) - normal:>11}{len(files.masks):>7}  {size}, "
               f"{types}")
-        signs = [fault for fault in files.unused + found if MASK_SIGN.search(str(fault.path.relative_to(root / name)))]
-        if not files.masks and not signs:
+        besides = (f"{fault.path.relative_to(root / name)} {fault.fix}" for fault in files.unused + found)
+        if not files.masks and not any(map(MASK_SIGN.search, besides)):
             print(f"{'':<20}no ground_truth: image metrics only")
-        faults, notes = faults + found, notes + group_faults(files.unused + unclear)
+        faults, notes = faults + found, [*notes, *map(str, files.unused), *group_faults(unclear)]
     problems = group_faults(faults)
     if not names:
         where = "is itself a category: give its parent" if (root / "train").is_dir() else "holds no category"

@@ -41,7 +41,7 @@ def group_faults(faults: list[Fault]) -> list[str]:
     for fault in faults:
         kinds.setdefault(fault.fix, []).append(fault)
     for first, *others in kinds.values():
-        names = some([f"{fault.path.parent.name}/{fault.path.name}" for fault in others])
+        names = some(["/".join(fault.path.parts[-3:]) for fault in others])
         more = f" (and {len(others)} more: {names})" if others else ""
         sentences.append(f"{printable(first.path)} {first.what}{more}; {first.fix}")
     return sentences
