@@ -24,6 +24,7 @@ lab: $(VENV)/installed
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
+	$(BIN)/basedpyright
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 clean:

@@ -5,18 +5,14 @@ Only the anomalous pixels (a few percent) are ranked one by one: every curve ben
 so of the normal pixels it is enough to count how many lie above each of those. That needs one plain sort of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from adlib.settings import METRIC_NAMES, METRICS
-
-__all__ = ["METRICS", "METRIC_NAMES", "Confusion", "PixelCurves", "auroc", "average_precision", "confusion",
-           "evaluate", "iap", "iap_at", "image_threshold", "label_regions", "normal_quantile", "pixel_curves",
-           "pixel_threshold", "pro", "region_thresholds", "threshold_at_fpr", "threshold_at_region_recall",
-           "threshold_of_best_f1", "threshold_of_least_cost"]
+from adlib.settings import METRIC_NAMES as METRIC_NAMES  # for those who print what they have measured
+from adlib.settings import METRICS
 
 STRUCTURES = {4: ndimage.generate_binary_structure(2, 1), 8: ndimage.generate_binary_structure(2, 2)}
 
@@ -45,15 +41,14 @@ def evaluate(maps: ArrayLike, masks: ArrayLike | None, image_scores: ArrayLike,
     ValueError
         Where shapes disagree, or a score is NaN or infinite (says which image).
     """
-    maps, masks = _check_maps(maps, masks)
-    scores, labels = np.asarray(image_scores), np.asarray(image_labels)
+    maps, scores, labels = _as_maps(maps), np.asarray(image_scores), np.asarray(image_labels)
     if scores.shape != maps.shape[:1] or labels.shape != maps.shape[:1]:
         raise ValueError(f"{len(maps)} maps need one score and one label each, but image_scores is {scores.shape} "
                          f"and image_labels is {labels.shape}")
     numbers = {"image_auroc": auroc(scores, labels)}
     if masks is None:
-        return numbers | dict.fromkeys(("pixel_auroc", "pixel_ap", "pro", "iap", "iap90"), float("nan"))
-    curves = _curves(maps, masks, 8)
+        return numbers | dict.fromkeys(METRICS[1:], float("nan"))
+    curves = _curves(maps, _as_masks(masks, maps), 8)
     return numbers | {"pixel_auroc": curves.roc_area(), "pixel_ap": curves.average_precision(),
                       "pro": curves.pro_area(), "iap": curves.iap(), "iap90": curves.iap_at(90)}
 
@@ -70,33 +65,75 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     -------
     float
         In [0, 1]; NaN unless there are both normal and anomalous scores.
+
+    Examples
+    --------
+    >>> auroc([0.5, 0.5, 0.5, 0.1], [1, 0, 1, 0])       # of four pairs two are won and two tied
+    0.75
     """
     return _score_curves(scores, labels).roc_area()
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Sum of the gains in recall times the precision there, tied scores taken together, no interpolation.
+    """Average precision, without interpolation; parameters as in `auroc`.
 
-    Parameters as in `auroc`; in (0, 1], NaN unless there are both normal and anomalous scores.
+    With R_i and P_i the recall and precision of "score >= t_i", t_1 > t_2 > ... the distinct scores and R_0 = 0:
+
+        AP = sum_i (R_i - R_{i-1}) P_i
+
+    In (0, 1]; NaN unless there are both normal and anomalous scores.
+
+    >>> round(average_precision([0.5, 0.5, 0.5, 0.1], [1, 0, 1, 0]), 4)     # one step: all recall at precision 2/3
+    0.6667
     """
     return _score_curves(scores, labels).average_precision()
 
 
 def pro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3, *, connectivity: int = 8) -> float:
-    """Per-region overlap as MVTec defines it: its mean over false-positive rates from 0 to `limit`, in [0, 1].
+    """Per-region overlap as MVTec defines it: its mean over false-positive rates from 0 to L = `limit`, in [0, 1].
+
+    With R_1, ..., R_K the regions, N the normal pixels and P_t the pixels of all images with score >= t:
+
+        PRO(t) = 1/K sum_k |P_t & R_k| / |R_k|,        FPR(t) = |P_t & N| / |N|
+        pro    = 1/L  integral of PRO over FPR from 0 to L, by the trapezoid from (0, 0) to (1, 1)
 
     Parameters as in `pixel_curves`; NaN unless there are both normal and anomalous pixels.
+
+    >>> mask = [[[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]]       # two regions
+    >>> scores = [[[.9, .8, .3, .1], [.7, .2, .1, .1], [.4, .1, .1, .1], [.1, .1, .1, .6]]]
+    >>> round(pro(scores, mask), 6)     # (0.875 * 2/11 + 1 * (0.3 - 2/11)) / 0.3
+    0.924242
     """
     return pixel_curves(maps, masks, connectivity=connectivity).pro_area(limit)
 
 
 def iap(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) -> float:
-    """Instance average precision (DeSTSeg, section 4.1); parameters as in `pixel_curves`, NaN where undefined."""
+    """Instance average precision (DeSTSeg, section 4.1); parameters as in `pixel_curves`, NaN where undefined.
+
+    A region counts as found at t if more than half of its pixels have a score >= t. Let t_0 <= ... <= t_{K-1} be the
+    highest thresholds that find each of the K regions, so that the recall at t_i is (K - i)/K, and G the anomalous
+    pixels, of found regions or not:
+
+        P(t) = |P_t & G| / |P_t|,       IAP = 1/K sum_i max_{j <= i} P(t_j)
+
+    >>> mask = [[[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]]
+    >>> scores = np.zeros((1, 4, 4))
+    >>> scores[0, 0, :3] = 0.9, 0.8, 0.5
+    >>> iap(scores, mask)       # precision 3/16 where both are found, 1 where the first is: (3/16 + 1) / 2
+    0.59375
+    """
     return pixel_curves(maps, masks, connectivity=connectivity).iap()
 
 
 def iap_at(maps: ArrayLike, masks: ArrayLike, k: int = 90, *, connectivity: int = 8) -> float:
-    """Pixel precision once `k` percent of the instances are found (DeSTSeg's IAP@k); otherwise as `iap`."""
+    """Pixel precision once `k` percent of the instances are found (DeSTSeg's IAP@k); otherwise as `iap`.
+
+        IAP@k = max_{j <= i} P(t_j)  with i = K - ceil(k K / 100)
+
+    >>> mask, scores = [[[1, 0], [0, 0]], [[1, 0], [0, 0]]], [[[0.9, 0.5], [0, 0]], [[0.3, 0], [0, 0]]]
+    >>> iap_at(scores, mask, 50), round(iap_at(scores, mask, 90), 3)
+    (1.0, 0.667)
+    """
     return pixel_curves(maps, masks, connectivity=connectivity).iap_at(k)
 
 
@@ -182,10 +219,8 @@ def pixel_curves(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) ->
     ValueError
         Where shapes disagree, or a map holds NaN or infinite values (says which image).
     """
-    maps, masks = _check_maps(maps, masks)
-    if masks is None:
-        raise ValueError("pixel numbers need masks, got None")
-    return _curves(maps, masks, connectivity)
+    maps = _as_maps(maps)
+    return _curves(maps, _as_masks(masks, maps), connectivity)
 
 
 def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
@@ -200,6 +235,11 @@ def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
     -------
     (N, H, W) int32 array
         0 for normal pixels, 1..K for the pixels of the K regions.
+
+    Examples
+    --------
+    >>> label_regions([[[1, 0], [0, 1]]], 8).max(), label_regions([[[1, 0], [0, 1]]], 4).max()
+    (np.int32(1), np.int32(2))
     """
     if connectivity not in STRUCTURES:
         raise ValueError(f"connectivity is 4 or 8, not {connectivity!r}")
@@ -207,9 +247,9 @@ def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
     labels = np.zeros(masks.shape, np.int32)
     count = 0
     for i in np.flatnonzero(masks.any(axis=(1, 2))):
-        found = ndimage.label(masks[i], STRUCTURES[connectivity], output=labels[i])
+        ndimage.label(masks[i], STRUCTURES[connectivity], output=labels[i])
         labels[i][masks[i]] += count
-        count += found
+        count = labels[i].max()
     return labels
 
 
@@ -222,7 +262,11 @@ def normal_quantile(scores: ArrayLike, q: float) -> float:
 
 
 def image_threshold(scores: ArrayLike) -> float:
-    """95 % quantile of the scores of normal validation images: one false alarm in 20 is expected."""
+    """95 % quantile of the scores of normal validation images: one false alarm in 20 is expected.
+
+    >>> image_threshold(range(101))
+    95.0
+    """
     return normal_quantile(scores, 0.95)
 
 
@@ -234,7 +278,7 @@ def pixel_threshold(maps: ArrayLike) -> float:
 def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurves:
     regions = label_regions(masks, connectivity)[masks]                       # (n_anomalous,) in 1..K
     if not regions.size or regions.size == masks.size:
-        return PixelCurves(*[np.empty(0)] * 9)
+        return PixelCurves(**{curve.name: np.empty(0) for curve in fields(PixelCurves)})
     normal, scores = np.sort(maps[~masks]), maps[masks]
     order = np.argsort(scores)[::-1]
     scores, regions = scores[order], regions[order]
@@ -246,9 +290,12 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
     recall, precision = tp / len(scores), tp / (tp + fp)
     found = _instance_thresholds(scores, regions, sizes)
     at_found = precision[np.searchsorted(-thresholds, -found)]
-    return PixelCurves(thresholds, recall, precision, _corners(fp_above / len(normal), fp / len(normal)),
-                       _corners(np.append(0, recall[:-1]), recall), _corners(np.append(0, overlap[:-1]), overlap),
-                       found, at_found, np.maximum.accumulate(at_found))
+    return PixelCurves(
+        thresholds=thresholds, recall=recall, precision=precision,
+        fpr=_corners(fp_above / len(normal), fp / len(normal)),
+        tpr=_corners(np.append(0, recall[:-1]), recall),
+        pro=_corners(np.append(0, overlap[:-1]), overlap),
+        instance_thresholds=found, instance_precision=at_found, instance_envelope=np.maximum.accumulate(at_found))
 
 
 def _instance_thresholds(scores: np.ndarray, regions: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -263,9 +310,7 @@ def _corners(above: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def _score_curves(scores: ArrayLike, labels: ArrayLike) -> PixelCurves:
-    scores, labels = _as_finite(scores, "score"), _as_bool(labels, "labels")
-    if scores.shape != labels.shape:
-        raise ValueError(f"scores are {scores.shape} but labels are {labels.shape}")
+    scores, labels = _alike(scores, labels)
     return _curves(scores.reshape(1, 1, -1), labels.reshape(1, 1, -1), 8)     # one row of pixels
 
 
@@ -280,21 +325,27 @@ def _as_finite(values: ArrayLike, name: str) -> np.ndarray:
     """As float32 or float64, whichever holds the values exactly, the first axis being images."""
     values = np.asarray(values)
     values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1) if values.size else np.ones(0, bool)
-    if not finite.all():
-        raise ValueError(f"image {int(np.argmin(finite))}: its {name} holds NaN or infinite values "
-                         f"({int((~finite).sum())} of {len(finite)} images do)")
+    wrong = np.unique(np.nonzero(~np.isfinite(values))[0])
+    if wrong.size:
+        raise ValueError(f"image {wrong[0]}: its {name} holds NaN or infinite values ({len(wrong)} of {len(values)} "
+                         f"images do)")
     return values
 
 
-def _check_maps(maps: ArrayLike, masks: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None]:
+def _as_maps(maps: ArrayLike) -> np.ndarray:
     maps = _as_finite(maps, "map")
     if maps.ndim != 3:
         raise ValueError(f"maps must be (N, H, W), not {maps.shape}")
-    masks = None if masks is None else _as_bool(masks, "masks")
-    if masks is not None and masks.shape != maps.shape:
+    return maps
+
+
+def _as_masks(masks: ArrayLike | None, maps: np.ndarray) -> np.ndarray:
+    if masks is None:
+        raise ValueError("pixel numbers need masks, got None")
+    masks = _as_bool(masks, "masks")
+    if masks.shape != maps.shape:
         raise ValueError(f"maps are {maps.shape} but masks are {masks.shape}; bring them to one size first")
-    return maps, masks
+    return masks
 
 
 # Thresholds, and what one does ----------------------------------------------------------------------------------------
@@ -331,13 +382,10 @@ class Confusion:
 
 
 def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
-    """Count what "score >= threshold" flags.
+    """Count what "score >= threshold" flags; scores and labels as in `auroc`.
 
-    Parameters
-    ----------
-    scores : float array of any shape
-    labels : bool array of the same shape
-    threshold : float
+    >>> confusion([0.9, 0.2, 0.6, 0.1], [1, 1, 0, 0], 0.5)
+    Confusion(tp=1, fp=1, fn=1, tn=1)
     """
     scores, labels = _alike(scores, labels)
     flagged = scores >= np.float64(threshold)       # a plain float would be rounded to the scores' float32
@@ -357,7 +405,8 @@ def region_thresholds(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 
     images : (K,) int array
         The image of each region.
     """
-    maps, masks = _check_maps(maps, masks)
+    maps = _as_maps(maps)
+    masks = _as_masks(masks, maps)
     labels = label_regions(masks, connectivity)
     scores, regions = maps[masks], labels[masks]
     order = np.lexsort((-scores, regions))                          # by region, the scores descending within it
@@ -411,8 +460,8 @@ def threshold_of_least_cost(scores: ArrayLike, labels: ArrayLike, *, miss: float
 
     Parameters
     ----------
-    scores : float array of any shape
-    labels : bool array of the same shape
+    scores, labels
+        As in `auroc`.
     miss, false_alarm : float
         Cost of an anomalous score below the threshold, and of a normal one from it on; not negative.
 

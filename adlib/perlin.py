@@ -13,17 +13,9 @@ EXPONENTS = (0, 6)      # a lattice has 2^a x 2^b cells, 0 <= a, b < 6
 GREY = 114 / 255        # of the corners that a rotation leaves empty
 
 
-def corrupt(
-    images: Tensor,
-    textures: Tensor,
-    *,
-    generator: Generator,
-    opacity: tuple[float, float] = (0.2, 1.0),
-    probability: float = 1.0,
-    exponents: tuple[int, int] = EXPONENTS,
-    threshold: float = 0.5,
-    rotation: float = 90.0,
-) -> tuple[Tensor, Tensor]:
+def corrupt(images: Tensor, textures: Tensor, *, generator: Generator, opacity: tuple[float, float] = (0.2, 1.0),
+            probability: float = 1.0, exponents: tuple[int, int] = EXPONENTS, threshold: float = 0.5,
+            rotation: float = 90.0) -> tuple[Tensor, Tensor]:
     """Blend a random texture into a random region of each image (DeSTSeg, CVPR 2023): the images, and the regions.
 
     With I the image, A its texture, M its mask and beta its opacity: (1 - M) I + M (beta A + (1 - beta) I).
@@ -70,15 +62,8 @@ def corrupt(
     return torch.lerp(images, blend, beta * masks, out=blend), masks     # a weight of 0 is the image, bit for bit
 
 
-def anomaly_masks(
-    n: int,
-    size: int,
-    *,
-    generator: Generator,
-    exponents: tuple[int, int] = EXPONENTS,
-    threshold: float = 0.5,
-    rotation: float = 90.0,
-) -> Tensor:
+def anomaly_masks(n: int, size: int, *, generator: Generator, exponents: tuple[int, int] = EXPONENTS,
+                  threshold: float = 0.5, rotation: float = 90.0) -> Tensor:
     """Random regions: turned Perlin noise above a threshold. About 5 % are empty, the others cover 5 % of the image.
 
     Parameters
@@ -116,6 +101,12 @@ def perlin_noise(n: int, size: int, *, generator: Generator, exponents: tuple[in
     -------
     (n, S, S) float32 tensor
         About in [-1, 1], 0 at the lattice's points.
+
+    Examples
+    --------
+    >>> noise = perlin_noise(2, 64, generator=Generator().manual_seed(0), exponents=(2, 3))     # 4 x 4 cells
+    >>> noise.shape, noise[:, ::16, ::16].abs().max()
+    (torch.Size([2, 64, 64]), tensor(0.))
     """
     low, high = exponents
     if not 0 <= low < high:
@@ -165,7 +156,11 @@ def axis_weights(cells: Tensor, points: int, size: int) -> tuple[Tensor, Tensor]
 
 
 def fade(t: Tensor) -> Tensor:
-    """6 t^5 - 15 t^4 + 10 t^3, from 0 to 1 with two vanishing derivatives at either end."""
+    """6 t^5 - 15 t^4 + 10 t^3, from 0 to 1 with two vanishing derivatives at either end.
+
+    >>> fade(torch.tensor([0.0, 0.25, 0.5, 1.0]))
+    tensor([0.0000, 0.1035, 0.5000, 1.0000])
+    """
     return t**3 * (t * (6 * t - 15) + 10)
 
 

@@ -14,24 +14,13 @@ from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
 
 
-def stfpm(
-    model: STFPM,
-    budget: str = "demo",
-    *,
-    steps: int | None = None,
-    batch: int | None = None,
-    lr: float | None = None,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    validate_every: int | None = None,
-    patience: int = 0,
-    select: str = "loss",
-) -> list[Stage]:
+def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
+          lr: float | None = None, momentum: float = 0.9, weight_decay: float = 1e-4, validate_every: int | None = None,
+          patience: int = 0, select: str = "loss") -> list[Stage]:
     """STFPM: SGD on the mean cosine distance, constant learning rate; the weights of lowest validation error are kept.
 
     Parameters
     ----------
-    model : STFPM
     budget : {"smoke", "demo", "paper"}
     steps, batch, validate_every : int, optional
     lr : float, optional
@@ -54,38 +43,25 @@ def stfpm(
         "loss": lambda batch: model.loss(*model.features(batch.images, batch.features)),
         "map": lambda batch: model.fuse(model.level_maps(*model.features(batch.images, batch.features))).mean(),
     }[known(select, ("loss", "map"))]
-    return [
-        Stage(
-            name="student",
-            modules=[model.student],
-            optimizer=sgd(model.student.parameters(), lr=plan.pop("lr"), momentum=momentum, weight_decay=weight_decay),
-            loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
-            validate=validate,
-            patience=patience,
-            teacher=model.teacher,
-            **plan,
-        )
-    ]
+    return [Stage(
+        name="student",
+        modules=[model.student],
+        optimizer=sgd(model.student.parameters(), lr=plan.pop("lr"), momentum=momentum, weight_decay=weight_decay),
+        loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
+        validate=validate,
+        patience=patience,
+        teacher=model.teacher,
+        **plan,
+    )]
 
 
-def destseg(
-    model: DeSTSeg,
-    textures: Tensor,
-    budget: str = "demo",
-    *,
-    student_steps: int | None = None,
-    segmentation_steps: int | None = None,
-    batch: int | None = None,
-    lr: float | None = None,
-    rotation: str = "none",
-    opacity: tuple[float, float] = (0.2, 1.0),
-    probability: float = 1.0,
-) -> list[Stage]:
+def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_steps: int | None = None,
+            segmentation_steps: int | None = None, batch: int | None = None, lr: float | None = None,
+            rotation: str = "none", opacity: tuple[float, float] = (0.2, 1.0), probability: float = 1.0) -> list[Stage]:
     """DeSTSeg: SGD for the student, then for the segmentation network; the last weights are kept (official code).
 
     Parameters
     ----------
-    model : DeSTSeg
     textures : (T, 3, S, S) uint8 tensor
         What synthetic anomalies are filled with.
     budget : {"smoke", "demo", "paper"}
@@ -117,26 +93,17 @@ def destseg(
         return model.segmentation_loss(*synthesise(batch.images, generator)[1:])
 
     student = Stage(
-        name="student",
-        modules=[model.student],
-        optimizer=sgd(model.student.parameters(), lr=plan["lr"]),
-        loss=student_loss,
-        steps=plan["student_steps"],
-        batch=plan["batch"],
-        teacher=model.teacher if rotation == "none" else None,      # it sees the clean images, turned or not
-    )
+        name="student", modules=[model.student], optimizer=sgd(model.student.parameters(), lr=plan["lr"]),
+        loss=student_loss, steps=plan["student_steps"], batch=plan["batch"],
+        teacher=model.teacher if rotation == "none" else None)      # it sees the clean images, turned or not
     if model.segmentation_net is None:
         return [student]
     net = model.segmentation_net
-    groups = [{"params": net.res.parameters(), "lr": 0.1}, {"params": net.head.parameters(), "lr": 0.01}]
+    res, head = net.children()
+    groups = [{"params": res.parameters(), "lr": 0.1}, {"params": head.parameters(), "lr": 0.01}]
     segmentation = Stage(
-        name="segmentation",
-        modules=[net],
-        optimizer=sgd(groups, lr=0.1),
-        loss=segmentation_loss,
-        steps=plan["segmentation_steps"],
-        batch=plan["batch"],
-    )
+        name="segmentation", modules=[net], optimizer=sgd(groups, lr=0.1),
+        loss=segmentation_loss, steps=plan["segmentation_steps"], batch=plan["batch"])
     return [student, segmentation]
 
 
@@ -153,19 +120,12 @@ def synthesis(textures: Tensor, *, rotation: str, opacity: tuple, probability: f
     return synthesise
 
 
-def rd4ad(
-    model: ReverseDistillation,
-    budget: str = "demo",
-    *,
-    steps: int | None = None,
-    batch: int | None = None,
-    lr: float | None = None,
-) -> list[Stage]:
+def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
+          lr: float | None = None) -> list[Stage]:
     """RD4AD: Adam as in the official code, whose betas start at 0.5; the last weights are kept.
 
     Parameters
     ----------
-    model : ReverseDistillation
     budget : {"smoke", "demo", "paper"}
     steps, batch : int, optional
     lr : float, optional
@@ -188,22 +148,13 @@ def rd4ad(
     )]
 
 
-def masked_rd(
-    model: MaskedRD,
-    budget: str = "demo",
-    *,
-    steps: int | None = None,
-    batch: int | None = None,
-    lr: float | None = None,
-    weight_decay: float = 1e-5,
-    validate_every: int | None = None,
-    patience: int = 20,
-) -> list[Stage]:
+def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
+              lr: float | None = None, weight_decay: float = 1e-5, validate_every: int | None = None,
+              patience: int = 20) -> list[Stage]:
     """Masked reverse distillation: Adam, stopped early by the loss of the normal validation images without masks.
 
     Parameters
     ----------
-    model : MaskedRD
     budget : {"smoke", "demo", "paper"}
     steps, batch, validate_every : int, optional
     lr : float, optional
@@ -220,12 +171,15 @@ def masked_rd(
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every)
     modules = [model.bottleneck, model.decoder, model.generators]
+
+    def masked_loss(batch: Batch, step: int, generator: Generator) -> Tensor:
+        return model.loss(*model.features(batch.images, batch.features, generator=generator))
+
     return [Stage(
         name="student",
         modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), weight_decay=weight_decay),
-        loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features,
-                                                                       generator=generator)),
+        loss=masked_loss,
         validate=lambda batch: model.loss(*model.features(batch.images, batch.features)),
         patience=patience,
         teacher=model.teacher,

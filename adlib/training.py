@@ -6,17 +6,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from adlib.data.category import Category
 from adlib.networks.layers import exact_convolutions, to_float
 from adlib.settings import MAP_SIZE, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
 DEPTHWISE_BF16 = 192    # px, from where bf16 on a CPU is faster for depthwise convolutions too
+print_line = partial(print, flush=True)
 
 
 @dataclass
@@ -57,25 +60,10 @@ class History:
     seconds: float = 0.0                                                    # over all interruptions
 
 
-def print_line(line: str) -> None:
-    print(line, flush=True)
-
-
-def fit(
-    model: nn.Module,
-    category,
-    stages: Sequence[Stage],
-    *,
-    seed: int = 0,
-    precision: str = "auto",
-    device: str = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_seconds: float = 30.0,
-    snapshots: Sequence[int] = (),
-    snapshot_images: Tensor | None = None,
-    cache_gb: float = 2.0,
-    log: Callable[[str], None] = print_line,
-) -> History:
+def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: int = 0, precision: str = "auto",
+        device: str = "auto", checkpoint: str | Path | None = None, checkpoint_seconds: float = 30.0,
+        snapshots: Sequence[int] = (), snapshot_images: Tensor | None = None, cache_gb: float = 2.0,
+        log: Callable[[str], None] = print_line) -> History:
     """Train a model, stage after stage; it ends in eval mode, on the device, with the weights that each stage kept.
 
     The same seed gives bitwise the same weights on the same machine, versions and number of threads. So does a
@@ -109,14 +97,15 @@ def fit(
     ValueError
         The checkpoint belongs to another training; says what differs.
     """
-    device = pick_device(device)
-    model.to(device, memory_format=torch.channels_last)
-    data = [x.to(device, memory_format=torch.channels_last) for x in (category.train, category.validation)]
+    on = pick_device(device)
+    model.to(on, memory_format=torch.channels_last)     # pyright: ignore[reportCallIssue] torch declares no such form
     state = TrainingState(
-        model, list(stages), *data, seed, torch.Generator(device).manual_seed(seed),
-        [pick_precision(precision, stage.modules, device, data[0].shape[-1]) for stage in stages],
-        sorted(snapshots), snapshot_images, checkpoint and Path(checkpoint), checkpoint_seconds, log,
-    )
+        model=model, stages=list(stages), seed=seed, generator=torch.Generator(on).manual_seed(seed),
+        train=category.train.to(on, memory_format=torch.channels_last),
+        validation=category.validation.to(on, memory_format=torch.channels_last),
+        precisions=[pick_precision(precision, stage.modules, on, category.train.shape[-1]) for stage in stages],
+        snapshots=sorted(snapshots), snapshot_images=snapshot_images,
+        checkpoint=Path(checkpoint) if checkpoint else None, checkpoint_seconds=checkpoint_seconds, log=log)
     if state.checkpoint:
         state.identity = identify(state)
         load_checkpoint(state)
@@ -178,13 +167,13 @@ def train_stage(state: TrainingState, cache_bytes: float) -> None:
         pending.append(take_step(state, select_batch(state.train, features, order[state.step])))
         state.step += 1
         done, last = len(state.history.losses) + len(pending), state.step == steps
-        validate = state.now.validate and len(state.validation) and (state.step % every == 0 or last)
+        validate = state.now.validate if len(state.validation) and (state.step % every == 0 or last) else None
         save = state.checkpoint and time.perf_counter() - state.saved >= state.checkpoint_seconds
         report = reporter.due(state.step)
         if validate or save or report or last or done in state.snapshots or len(pending) == CHECK_EVERY:
             check_losses(state, pending)
             take_snapshot(state)
-        if validate and out_of_patience(state, validation_loss(state, held_features, size)):
+        if validate and out_of_patience(state, validation_loss(state, validate, held_features, size)):
             break
         if save:
             save_checkpoint(state)
@@ -224,13 +213,14 @@ def raise_not_finite(state: TrainingState, step: int, what: str) -> None:
 
 
 @torch.no_grad()
-def validation_loss(state: TrainingState, features: list[Tensor] | None, size: int) -> float:
-    """Mean over the validation images of the stage's `validate`, everything in eval mode."""
+def validation_loss(state: TrainingState, validate: Callable[[Batch], Tensor], features: list[Tensor] | None,
+                    size: int) -> float:
+    """Mean over the validation images of what the stage validates, everything in eval mode."""
     state.model.eval()
     total = torch.zeros((), device=state.validation.device)
     for index in torch.arange(len(state.validation), device=state.validation.device).split(size):
         with state.autocast():
-            total += state.now.validate(select_batch(state.validation, features, index)) * len(index)
+            total += validate(select_batch(state.validation, features, index)) * len(index)
     set_modes(state)
     return total.item() / len(state.validation)
 
@@ -290,7 +280,12 @@ def count_steps(stage: Stage, n: int) -> tuple[int, int]:
 
 
 def draw_order(n: int, count: int, *, seed: int) -> Tensor:
-    """Indices of `count` images: one permutation of all after another, so that a batch may reach over two epochs."""
+    """Indices of `count` images: one permutation of all after another, so that a batch may reach over two epochs.
+
+    >>> order = draw_order(3, 5, seed=0)
+    >>> order[:3].sort().values, len(order)
+    (tensor([0, 1, 2]), 5)
+    """
     generator = Generator().manual_seed(seed)
     return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
 
@@ -385,7 +380,7 @@ def latest_losses(history: History) -> str:
 
 
 def save_checkpoint(state: TrainingState) -> None:
-    """Write all that is needed to go on; under another name first, so that the file is whole at any moment."""
+    """Write all that is needed to go on, atomically."""
     now = time.perf_counter()
     state.history.seconds, state.counted, state.saved = state.history.seconds + now - state.counted, now, now
     if not state.checkpoint:
@@ -409,13 +404,14 @@ def save_checkpoint(state: TrainingState) -> None:
 
 def load_checkpoint(state: TrainingState) -> None:
     """Go on from the checkpoint, if there is one and it belongs to this training."""
-    if not state.checkpoint.exists():
+    path = state.checkpoint
+    if path is None or not path.exists():
         return
-    content = torch.load(state.checkpoint, map_location="cpu", weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
     was, now = content["identity"], state.identity
     other = [f"{key} was {was.get(key)}, is {now.get(key)}" for key in was | now if was.get(key) != now.get(key)]
     if other:
-        raise ValueError(f"checkpoint {state.checkpoint} belongs to another training: {'; '.join(other)}; delete it or "
+        raise ValueError(f"checkpoint {path} belongs to another training: {'; '.join(other)}; delete it or "
                          f"give another path")
     state.stage, state.step, state.best = (content["progress"][key] for key in ("stage", "step", "best"))
     state.history = History(**content["history"])
@@ -423,7 +419,7 @@ def load_checkpoint(state: TrainingState) -> None:
     state.trained.load_state_dict(content["weights"])
     if state.stage < len(state.stages):
         state.now.optimizer.load_state_dict(content["optimizer"])
-    state.log(f"going on from {state.checkpoint}, after {len(state.history.losses)} steps")
+    state.log(f"going on from {path}, after {len(state.history.losses)} steps")
 
 
 def identify(state: TrainingState) -> dict[str, str]:
@@ -447,7 +443,7 @@ def digest(tensors: Sequence[Tensor]) -> str:
     """Twelve hexadecimal digits that stand for the values of some tensors."""
     found = hashlib.sha256()
     for x in tensors:
-        found.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        found.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()[:12]
 
 

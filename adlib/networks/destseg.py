@@ -1,6 +1,5 @@
 """DeSTSeg (Zhang et al., CVPR 2023): a student that undoes anomalies, and a network that segments where it did."""
 
-import math
 from collections import OrderedDict
 
 import torch
@@ -43,20 +42,9 @@ class DeSTSeg(nn.Module):
         A teacher with other levels, an unknown `segmentation_input`, or a number out of its range.
     """
 
-    def __init__(
-        self,
-        teacher: Teacher,
-        *,
-        denoising: bool = True,
-        encoder_decoder: bool = True,
-        segmentation: bool = True,
-        l1: bool = True,
-        segmentation_input: str = "product",
-        student_width: int = 64,
-        width: int = 256,
-        top: int = 100,
-        seed: int = 0,
-    ):
+    def __init__(self, teacher: Teacher, *, denoising: bool = True, encoder_decoder: bool = True,
+                 segmentation: bool = True, l1: bool = True, segmentation_input: str = "product",
+                 student_width: int = 64, width: int = 256, top: int = 100, seed: int = 0):
         super().__init__()
         channels = {"product": sum(teacher.channels), "concat": 2 * sum(teacher.channels), "distance": 3}
         if teacher.levels != (1, 2, 3):
@@ -86,8 +74,7 @@ class DeSTSeg(nn.Module):
         t : list of tensors, optional
             `self.teacher(images)` where it is already known; in stage 1 what the teacher sees in the clean images.
         """
-        t = self.teacher(images) if t is None else t
-        return t, self.student(self.teacher.normalise(images))
+        return self.teacher(images) if t is None else t, self.student(self.teacher.normalise(images))
 
     def student_loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """Stage 1: sum over images and levels of the mean of 1 - cos, of T(clean) and S(corrupted) when denoising.
@@ -139,7 +126,7 @@ class DeSTSeg(nn.Module):
     def product_map(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of the student alone: product of the level maps at stride 4, up-sampled."""
         maps = self.level_maps(*self.features(images))
-        return upsample(math.prod(upsample(m, maps[0].shape[-1]) for m in maps))
+        return upsample(torch.stack([upsample(m, maps[0].shape[-1]) for m in maps]).prod(dim=0))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]: probabilities, or the product; no smoothing."""
@@ -190,7 +177,7 @@ class Student(nn.Module):
         for stage in self.encoder:
             x = stage(x)
             levels.append(x)
-        if self.decoder is not None:
+        if self.bottom is not None and self.decoder is not None:
             x = self.bottom(x)
             for k, stage in zip((2, 1, 0), self.decoder, strict=True):
                 x = levels[k] = stage(resize(x, levels[k]))
@@ -223,7 +210,7 @@ def resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[2:], mode="bilinear")
 
 
-def interpolate_by_matrices(x: Tensor, size: tuple[int, int]) -> Tensor:
+def interpolate_by_matrices(x: Tensor, size: torch.Size) -> Tensor:
     """Bilinear interpolation of (B, C, H, W) as two products of matrices, for a gradient that is always the same.
 
     On CUDA the gradient of `F.interpolate` is summed in whatever order its threads arrive.

@@ -1,10 +1,14 @@
 """What several networks use, or a paper names."""
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adlib.settings import MAP_SIZE
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -21,12 +25,21 @@ def exact_convolutions():
 
 
 def upsample(maps: Tensor, size: int = MAP_SIZE) -> Tensor:
-    """(B, H, W) maps at (B, size, size): bilinear, align_corners=False, as everywhere in the package."""
+    """(B, H, W) maps at (B, size, size): bilinear, align_corners=False, as everywhere in the package.
+
+    >>> upsample(torch.tensor([[[0.0, 1], [2, 3]]]), 4)[0, 0]
+    tensor([0.0000, 0.2500, 0.7500, 1.0000])
+    """
     return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def score_images(maps: Tensor, *, top: int = 1, image_level: bool = False) -> Tensor:
-    """(N,) scores of (N, H, W) maps: the mean of each map's `top` largest values, of all if `image_level`."""
+    """(N,) scores of (N, H, W) maps: the mean of each map's `top` largest values, of all if `image_level`.
+
+    >>> maps = torch.tensor([[[0.0, 1], [2, 3]]])
+    >>> score_images(maps), score_images(maps, top=2), score_images(maps, image_level=True)
+    (tensor([3.]), tensor([2.5000]), tensor([1.5000]))
+    """
     values = maps.flatten(1)
     return values.mean(dim=1) if image_level else values.topk(top, dim=1).values.mean(dim=1)
 
@@ -96,7 +109,7 @@ def residual_stage(c_in: int, c_out: int, blocks: int, *, middle: int | None = N
         for i in range(blocks)))
 
 
-def kaiming(module: nn.Module) -> nn.Module:
+def kaiming(module: AnyModule) -> AnyModule:
     """Kaiming fan-out weights for every Conv2d; transposed convolutions keep PyTorch's, as in RD4AD's code."""
     for m in module.modules():
         if isinstance(m, nn.Conv2d):
@@ -179,6 +192,11 @@ class SimAM(nn.Module):
     ----------
     eps : float
         lambda, against a variance of zero. Features whose variance is much smaller are all weighted alike.
+
+    Examples
+    --------
+    >>> SimAM().gate(torch.tensor([[[[1.0, 2], [3, 4]]]])).flatten()        # 1 and 4 are furthest from the mean
+    tensor([0.6979, 0.6312, 0.6312, 0.6979])
     """
 
     def __init__(self, *, eps: float = 1e-4):

@@ -111,7 +111,7 @@ class ReverseDistillation(nn.Module):
 
     def fuse(self, level_maps: list[Tensor]) -> Tensor:
         """Sum of the (B, H_k, W_k) level maps at full size, smoothed: (B, 256, 256)."""
-        return smooth(sum(upsample(m) for m in level_maps), self.sigma)
+        return smooth(torch.stack([upsample(m) for m in level_maps]).sum(dim=0), self.sigma)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""

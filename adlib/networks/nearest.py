@@ -32,6 +32,11 @@ class NearestPatch(nn.Module):
             self.register_buffer(f"memory_{k}", torch.empty(0))
         self.register_load_state_dict_pre_hook(make_room)
 
+    @property
+    def memory(self) -> list[Tensor]:
+        """Stored unit features, (M_k, C_k) per level; empty before `fit`."""
+        return [self.get_buffer(f"memory_{k}") for k in range(len(self.teacher.levels))]
+
     def fit(self, images: Tensor, *, batch: int = 32) -> "NearestPatch":
         """Keep unit features of normal images: (N, 3, S, S) uint8, or float in [0, 1]."""
         generator = torch.Generator().manual_seed(self.seed)
@@ -55,17 +60,17 @@ class NearestPatch(nn.Module):
     @torch.no_grad()
     def level_maps(self, features: Pyramid) -> list[Tensor]:
         """Distance to the nearest stored feature, (B, H_k, W_k) per level."""
-        if not self.memory_0.numel():
+        if not self.memory[0].numel():
             raise RuntimeError("NearestPatch has no memory yet; call fit(category.train) first")
         maps = []
-        for k, level in enumerate(features):
-            cos = largest_cosine(as_rows(level), getattr(self, f"memory_{k}"))
+        for level, memory in zip(features, self.memory, strict=True):
+            cos = largest_cosine(as_rows(level), memory)
             maps.append((1 - cos).clamp(min=0).view(level[:, 0].shape))         # (B H W,) -> (B, H, W)
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
-        return sum(upsample(m) for m in self.level_maps(self.features(images)))
+        return torch.stack([upsample(m) for m in self.level_maps(self.features(images))]).sum(dim=0)
 
     def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
         """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""

@@ -1,7 +1,6 @@
 """STFPM (Wang et al., BMVC 2021): a student of the teacher's own architecture that learns its features."""
 
-import math
-
+import torch
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss
@@ -31,15 +30,8 @@ class STFPM(nn.Module):
         Levels that the teacher does not return, not one weight per level, or an unknown `fuse_at`.
     """
 
-    def __init__(
-        self,
-        teacher: Teacher,
-        *,
-        levels: tuple[int, ...] = (1, 2, 3),
-        weights: tuple[float, ...] | None = None,
-        fuse_at: str = "stride4",
-        seed: int = 0,
-    ):
+    def __init__(self, teacher: Teacher, *, levels: tuple[int, ...] = (1, 2, 3),
+                 weights: tuple[float, ...] | None = None, fuse_at: str = "stride4", seed: int = 0):
         super().__init__()
         self.levels, self.fuse_at = tuple(levels), fuse_at
         self.weights = tuple(weights or [1.0] * len(self.levels))
@@ -62,8 +54,8 @@ class STFPM(nn.Module):
         t : list of tensors, optional
             `self.teacher(images)`, where it is already known.
         """
-        t = self.teacher(images) if t is None else t
-        compared = [t[self.teacher.levels.index(level)] for level in self.levels]
+        every = self.teacher(images) if t is None else t
+        compared = [every[self.teacher.levels.index(level)] for level in self.levels]
         return compared, self.student(self.teacher.normalise(images))
 
     def loss(self, t: Pyramid, s: Pyramid) -> Tensor:
@@ -77,9 +69,9 @@ class STFPM(nn.Module):
     def fuse(self, level_maps: list[Tensor]) -> Tensor:
         """Product of the (B, H_k, W_k) level maps, (B, 256, 256): large only where all levels disagree."""
         if self.fuse_at == "image":
-            return math.prod(upsample(m) for m in level_maps)
+            return torch.stack([upsample(m) for m in level_maps]).prod(dim=0)
         size = level_maps[0].shape[-1] * 2 ** (self.levels[0] - 1)      # S / 4, whichever the first level is
-        return upsample(math.prod(upsample(m, size) for m in level_maps))
+        return upsample(torch.stack([upsample(m, size) for m in level_maps]).prod(dim=0))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; no smoothing."""

@@ -1,6 +1,7 @@
 """The frozen teacher: an ImageNet network, cut after the last feature level that is used."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -51,14 +52,11 @@ class Teacher(nn.Module):
         A weights file that does not exist, or no weights here and no network; it says the ways out.
     """
 
-    def __init__(
-        self,
-        backbone: str = "efficientnet_lite0",
-        *,
-        levels: tuple[int, ...] = (1, 2, 3),
-        weights: str = "auto",
-        seed: int = 0,
-    ):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: str = "efficientnet_lite0", *, levels: tuple[int, ...] = (1, 2, 3),
+                 weights: str = "auto", seed: int = 0):
         super().__init__()
         self.backbone, self.levels, self.signed = backbone, tuple(levels), backbone.startswith("efficientnet")
         self.net, self.channels = build_pyramid(backbone, self.levels, seed=seed)
@@ -101,9 +99,14 @@ def build_pyramid(backbone: str, levels: tuple[int, ...], *, seed: int) -> tuple
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         # features_only leaves timm's zero gain of a residual branch's last batch norm; torchvision's is 1.
-        options = {} if backbone.startswith("efficientnet") else {"zero_init_last": False}
+        options: dict[str, Any] = {} if backbone.startswith("efficientnet") else {"zero_init_last": False}
         net = timm.create_model(BACKBONES[backbone], features_only=True, out_indices=tuple(levels), **options)
-    if backbone.startswith("efficientnet"):  # timm keeps the blocks behind the last tap: dead weight, moving norms
+    return cut(net)
+
+
+def cut(net: Any) -> tuple[nn.Module, tuple[int, ...]]:
+    """timm's pyramid without the blocks behind its last level, and its channels."""
+    if hasattr(net, "blocks"):      # of EfficientNets timm keeps them: dead weight, moving norms
         net.blocks = net.blocks[: net.feature_info.get_dicts(keys=["stage"])[-1]["stage"]]
     return net, tuple(net.feature_info.channels())
 
