@@ -85,7 +85,7 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
         An image or mask that cannot be used, an unknown class, or an image size that the networks cannot take.
     """
     if root in CLASSES:
-        return one_class_category(root, name, image_size=image_size)
+        return one_class_category(str(root), name, image_size=image_size)
     check_image_size(image_size)
     files = list_files(find_category(root, name))
     train, test = files.train, files.test
@@ -142,7 +142,7 @@ def subsample(category: Category, share: float, *, seed: int) -> Category:
 def list_categories(root: str | Path) -> list[str]:
     """Names of the categories in a data set: the folders that hold train/ or test/, or a one-class set's classes."""
     if root in CLASSES:
-        return list(CLASSES[root])
+        return list(CLASSES[str(root)])
     root = find_input(root)
     if not root.is_dir():
         raise FileNotFoundError(f"data_root {root.resolve()} does not exist; data/README.md says where data sets come "
@@ -255,7 +255,7 @@ def describe(root: str | Path) -> list[str]:
     """Print what an MVTec-layout data set holds and what is missing; return the problems, each with its fix."""
     if root in CLASSES:
         print(f"{root}: a one-class data set without masks; any of its classes can be the category, the normal one: "
-              f"{', '.join(CLASSES[root])}")
+              f"{', '.join(CLASSES[str(root)])}")
         return []
     names, root = list_categories(root), find_input(root)
     deeper = [path for path in visible(root) if path.is_dir() and not names and list_categories(path)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageFile
 from torch import Tensor
 
 from adlib import find_input
@@ -76,7 +76,7 @@ def matching_name(name: str) -> str:
 
 
 @contextmanager
-def open_upright(path: Path) -> Iterator[Image.Image]:
+def open_upright(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open an image or a mask and read its header; `upright` decodes it, `upright_size` does not.
 
     Raises
@@ -111,7 +111,7 @@ def upright(file: Image.Image) -> Image.Image:
 
 
 def upright_size(file: Image.Image) -> tuple[int, int]:
-    return file.size if orientation(file) < 5 else file.size[::-1]
+    return file.size if orientation(file) < 5 else (file.height, file.width)
 
 
 def read_images(paths: list[Path], size: int, value_range: Range | None = None) -> Tensor:
@@ -143,7 +143,7 @@ def read_picture(path: Path, value_range: Range | None = None) -> Image.Image:
         return Image.fromarray((255 * shares).clip(0, 255).round().astype(np.uint8)).convert("RGB")
 
 
-def deep_values(file: Image.Image) -> np.ndarray | None:
+def deep_values(file: ImageFile.ImageFile) -> np.ndarray | None:
     """(H, W) or (H, W, 3), upright, of a file with more than 8 bits; None of others."""
     if file.mode.startswith(("I", "F")):
         return np.asarray(upright(file))
@@ -153,9 +153,10 @@ def deep_values(file: Image.Image) -> np.ndarray | None:
         return None
     # Of 16-bit colour Pillow decodes the upper bytes; told of the other byte order it decodes the lower ones.
     other = raw[:-1] + ("L" if raw[-1] == "B" or (raw[-1] == "N" and sys.byteorder == "big") else "B")
+    swapped = (other, *arguments[1:]) if isinstance(arguments, tuple) else other
     with Image.open(file.filename) as again:
         again.seek(file.tell())
-        again.tile = [tile._replace(args=other if raw == arguments else (other, *arguments[1:])) for tile in again.tile]
+        again.tile = [tile._replace(args=swapped) for tile in again.tile]
         lower = np.asarray(upright(again))[..., :3]
     return np.asarray(upright(file))[..., :3].astype(np.uint16) * 256 + lower
 
@@ -209,15 +210,15 @@ def read_mask(path: Path, doubts: list[Fault] | None = None) -> Tensor:
 
     The pages of a file are united, and so are the files of a folder. What is ambiguous is added to `doubts`.
     """
-    union, found = None, set()
+    pages, found = [], set()
     for part in images_in(path) if path.is_dir() else [path]:
         with open_upright(part) as file:
             for page in range(getattr(file, "n_frames", 1)):
                 file.seek(page)
                 mask, unclear = read_page(file)
                 found |= unclear
-                if union is None or mask.shape == union.shape:      # another page's may be a thumbnail's
-                    union = mask if union is None else union | mask
+                pages.append(mask)
+    union = np.logical_or.reduce([mask for mask in pages if mask.shape == pages[0].shape])   # others are thumbnails'
     if union.mean() > 0.5:
         found.add(("covers more than half of its image", "it is read as it stands, not as inverted"))
     if doubts is not None:
@@ -225,7 +226,7 @@ def read_mask(path: Path, doubts: list[Fault] | None = None) -> Tensor:
     return torch.from_numpy(union)
 
 
-def read_page(file: Image.Image) -> tuple[np.ndarray, set[tuple[str, str]]]:
+def read_page(file: ImageFile.ImageFile) -> tuple[np.ndarray, set[tuple[str, str]]]:
     """(H, W) bool of one page of a mask; and what is unclear in it, with how it is read."""
     transparent = file.has_transparency_data
     levels, image = None if transparent else deep_values(file), upright(file)

@@ -91,12 +91,12 @@ def read_digits() -> tuple[LabelledImages, LabelledImages]:
     """scikit-learn's digits, without a published split: half of each class is for training, of the same 13 writers."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = (found.images * (255 / 16)).round().astype(np.uint8)      # grey values of 0 to 16
+    values, classes = (np.asarray(x) for x in load_digits(return_X_y=True))
+    images = (values.reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)      # grey values of 0 to 16
     train = np.zeros(len(images), bool)
-    for k, count in enumerate(np.bincount(found.target)):
-        train[choose(found.target, k, count // 2)] = True
-    return LabelledImages(images[train], found.target[train]), LabelledImages(images[~train], found.target[~train])
+    for k, count in enumerate(np.bincount(classes)):
+        train[choose(classes, k, count // 2)] = True
+    return LabelledImages(images[train], classes[train]), LabelledImages(images[~train], classes[~train])
 
 
 def read_cifar10() -> tuple[LabelledImages, LabelledImages]:
@@ -105,7 +105,8 @@ def read_cifar10() -> tuple[LabelledImages, LabelledImages]:
         parts = open_cifar10(FOLDER)
     except RuntimeError:        # torchvision's, where the files are missing or not whole
         parts = fetch_cifar10(FOLDER)
-    return tuple(LabelledImages(part.data, np.array(part.targets)) for part in parts)
+    train, test = (LabelledImages(part.data, np.array(part.targets)) for part in parts)
+    return train, test
 
 
 def open_cifar10(folder: Path, *, download: bool = False) -> list:
