@@ -63,13 +63,13 @@ def printable(text: str | Path) -> str:
 
 def find_input(path: str | Path) -> Path:
     """A path to read from: relative to the working directory, else to the repository."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))       # pathlib's own raises where ~name is no user
     return path if path.is_absolute() or path.exists() else ROOT / path
 
 
 def find_output(path: str | Path) -> Path:
     """A path to write to: relative ones lie in the repository, wherever the notebook is run."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     return path if path.is_absolute() else ROOT / path
 
 

@@ -24,6 +24,7 @@ from adlib.runs.tables import (
     summarize,
     tidy,
     title,
+    to_csv,
     variants,
 )
 from adlib.settings import METRIC_NAMES, METRICS, printable
@@ -144,7 +145,7 @@ def ledger_report(out_dir: str | Path = "runs", format: str = "table", *, only: 
         raise ValueError(f"format={format!r} is unknown; choose one of {', '.join(FORMATS)}")
     runs = select_runs(frame(read_runs(out_dir)), only or {})
     if format == "csv":
-        return tidy(runs).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        return to_csv(tidy(runs), float_format="%.6f")
     runs = runs.assign(**{name: runs[name].map(printable) for name in ("dataset", "category", "setting", "variant",
                                                                        "weights")})
     failed = len(list(find_output(out_dir).glob("*/*/*/*/failed.json")))

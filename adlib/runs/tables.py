@@ -3,6 +3,7 @@
 Numbers lie in [0, 1] throughout; differences are printed in percentage points. Imports no torch.
 """
 
+import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from itertools import product
@@ -52,7 +53,8 @@ def frame(entries: Iterable[dict]) -> pd.DataFrame:
 
 def read_extract(path: str | Path) -> pd.DataFrame:
     """The same rows from an extract of a ledger; what it lacks counts as the default."""
-    return fill_columns(pd.read_csv(find_input(path), dtype={"category": str}, keep_default_na=False,
+    texts = dict.fromkeys(("dataset", "category", "backbone", "weights", "setting", "cpu", "run"), str)
+    return fill_columns(pd.read_csv(find_input(path), dtype=texts, keep_default_na=False,
                                 na_values=dict.fromkeys((*METRICS, *PARTS, "threads", "peak_memory_mb"), "")))
 
 
@@ -63,7 +65,14 @@ def write_extract(frame: pd.DataFrame, path: str | Path) -> Path:
     texts = rows.assign(**{name: ["" if isnan(x) else f"{x:.{n}f}" for x in rows[name]] for name, n in digits.items()})
     path = find_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write(path, lambda file: file.write(texts.to_csv(index=False, lineterminator="\n").encode()))
+    return write(path, lambda file: file.write(to_csv(texts).encode()))
+
+
+def to_csv(frame: pd.DataFrame, **options) -> str:
+    """CSV; all is quoted where a text holds a carriage return, which pandas leaves bare and reads as a line's end."""
+    bare = any("\r" in str(value) for value in frame.to_numpy().flat)
+    quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
+    return frame.to_csv(index=False, lineterminator="\n", quoting=quoting, **options)
 
 
 def fill_columns(rows: pd.DataFrame) -> pd.DataFrame:

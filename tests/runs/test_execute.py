@@ -13,7 +13,16 @@ from conftest import make_category
 from adlib import __main__
 from adlib.runs import execute
 from adlib.runs.folder import LOCK_ENV, run_folder
-from adlib.runs.parameters import NOTEBOOKS, check_parameters, complete_parameters, lesson_parameters, parse, wrong_type
+from adlib.runs.parameters import (
+    INSTEAD_OF_AUTO,
+    NOTEBOOKS,
+    RANGES,
+    check_parameters,
+    complete_parameters,
+    lesson_parameters,
+    parse,
+    wrong_type,
+)
 from adlib.runs.record import load_run
 
 LESSON = "00_data_and_metrics"
@@ -72,10 +81,62 @@ def test_types_by_the_default(value, default, complaint):
     assert found == [] if complaint is None else complaint in found[0]
 
 
-@pytest.mark.parametrize("opacity", [[0.5], [0.8, 0.2], [0.2, 1.5]])
-def test_an_opacity_that_is_no_range_is_named(opacity):
-    with pytest.raises(ValueError, match=r"opacity=\[.*must be two numbers in \[0, 1\], the smaller first"):
-        complete_parameters("02_destseg", {"opacity": opacity})
+NAN, INF = float("nan"), float("inf")
+OUT_OF_RANGE = [
+    ("01_stfpm", "lr", [0.0, -0.1, NAN, INF, -INF], "must be positive and finite"),
+    ("01_stfpm", "steps", [0, -1], "must be at least 1"),
+    ("01_stfpm", "seed", [-1, 2**32], "must be from 0 to 4294967295"),
+    ("01_stfpm", "train_share", [0.0, 1.5, NAN], r"must be in \(0, 1\]"),
+    ("01_stfpm", "levels", [[0], [5], [1, 2, 9]], "must be out of 1, 2, 3, 4"),
+    ("01_stfpm", "levels", [[], [1, 1]], "must name something, and nothing twice"),
+    ("01_stfpm", "levels", [[2, 1]], "must be in increasing order"),
+    ("01_stfpm", "levels", [[1.0], ["1"], [True], [[1]]], "must be a list of int"),
+    ("01_stfpm", "level_weights", [[1.0, -1.0, 1.0], [1.0, NAN, 1.0]], "must be at least 0 and finite"),
+    ("01_stfpm", "level_weights", [[], [1.0]], "must be one number per level"),
+    ("01_stfpm", "fuse_at", ["middle"], "choose one of stride4, image"),
+    ("01_stfpm", "image_size", [0, -32, 33], "must be a multiple of 32"),
+    ("02_destseg", "opacity", [[NAN, 1.0], [0.2, INF], [0.5], [0.8, 0.2], [0.2, 1.5]], "must be two numbers"),
+    ("02_destseg", "width", [0], "must be at least 1"),
+    ("02_destseg", "batch", [0], "must be at least 1"),
+    ("03_masked_reverse_distillation", "mask_ratio", [-0.1, 1.0, NAN], r"must be in \[0, 1\)"),
+    ("04_ablations", "seeds", [[], [0, 0]], "must name something, and nothing twice"),
+    ("04_ablations", "seeds", [[-1]], "must be from 0"),
+    ("05_failure_cases", "diameters", [[0.0], [INF]], "must be positive and finite"),
+    ("05_failure_cases", "methods", [[], ["stfpm", "stfpm"]], "must name something, and nothing twice"),
+    ("06_feature_space", "spot", [[-1, 3], [3, 256]], r"must be in \[0, 256\)"),
+    ("07_threshold_explorer", "miss", [-1.0, NAN], "must be at least 0"),
+    ("08_results", "resamples", [0], "must be at least 1"),
+]
+
+
+@pytest.mark.parametrize(("lesson", "name", "value", "complaint"), [
+    (lesson, name, value, complaint) for lesson, name, values, complaint in OUT_OF_RANGE for value in values])
+def test_numbers_out_of_their_range_are_refused(lesson, name, value, complaint):
+    with pytest.raises(ValueError, match=rf"{lesson}: {name}=.* {complaint}"):
+        complete_parameters(lesson, {name: value})
+
+
+@pytest.mark.parametrize("lesson", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_every_number_of_a_lesson_has_a_range(lesson):
+    for name, default in lesson_parameters(lesson).items():
+        numbers = default if isinstance(default, list) else [default]
+        if name in INSTEAD_OF_AUTO or any(type(x) in (int, float) for x in numbers):
+            assert name in {*RANGES, "image_size", "opacity", "level"}, name
+
+
+def test_the_ends_of_the_ranges_are_good():
+    complete_parameters("01_stfpm", {"lr": 1e-9, "steps": 1, "seed": 2**32 - 1, "train_share": 1, "levels": [4],
+                                     "level_weights": [0]})
+    complete_parameters("02_destseg", {"opacity": [0, 0], "width": 1})
+    assert complete_parameters("02_destseg", {"opacity": [0, 1]})["opacity"] == [0.0, 1.0]
+    complete_parameters("03_masked_reverse_distillation", {"mask_ratio": 0})
+    complete_parameters("06_feature_space", {"spot": [0, 255]})
+
+
+@pytest.mark.parametrize("text", ["[" * 10_000, "(" * 10_000, "{[]: 1}", "1 +", "__import__('os')", "\0", "9" * 5000])
+def test_a_text_that_is_no_literal_is_a_text(text):
+    found = parse(text, "levels", [1, 2, 3])
+    assert found == text or isinstance(found, int)
 
 
 @pytest.mark.parametrize(("text", "name", "default", "value"), [
