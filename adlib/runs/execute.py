@@ -28,7 +28,7 @@ UNDER_WAY = "notebook.part.ipynb"
 
 
 def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -> Path:
-    """Execute a whole lesson with papermill, its prints shown as they come; the path of the executed notebook.
+    """Execute all cells of a lesson with papermill, its prints shown as they come; the path of the executed notebook.
 
     Raises
     ------

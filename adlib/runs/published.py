@@ -34,7 +34,7 @@ def published_values(method: str, metric: str, *, dataset: str = "mvtec", catego
     method : str
         Our name, or another as printed; the label of an ablation's row, such as "levels 1,2,3", too.
     metric : str
-        As in `files.METRICS`.
+        As in `settings.METRICS`.
     dataset : "mvtec" or "cifar10"
     category : str, optional
         "mean" for the printed means; by default all categories and "mean".

@@ -53,7 +53,7 @@ def test_the_defaults_and_good_values_pass():
     ({"device": "cuda:99"}, r"device='cuda:99', but PyTorch sees \d+ CUDA devices"),
     ({"seed": None, "category": 7}, r"seed=None.*; category=7|category=7.*; seed=None"),
 ])
-def test_wrong_values_are_named_with_their_mend(changed, message):
+def test_wrong_values_are_named_with_a_hint(changed, message):
     with pytest.raises(ValueError, match=message):
         check_parameters(LESSON, namespace(**changed))
 
@@ -257,7 +257,7 @@ def test_a_run_leaves_its_notebook_and_is_not_repeated(toy, tmp_path, capsys):
     assert not (folder / "checkpoint.pt").exists()
 
 
-def test_a_failed_run_says_why_and_can_be_mended(toy, tmp_path):
+def test_a_failed_run_says_why_and_can_be_repeated(toy, tmp_path):
     with pytest.raises(RuntimeError, match=r"cell \w+ of toy failed with ValueError: no such thing\n.*traceback"):
         toy("print('before')", "raise ValueError('no such thing')", FINISH)()
     folder = next(tmp_path.rglob("failed.json")).parent
@@ -406,9 +406,9 @@ def test_a_method_is_run_from_the_command_line(method, more, tmp_path, monkeypat
     if method == "destseg":
         assert run.snapshot_steps.tolist() == [2, 3, 4]                         # of the second stage
         assert "scikit-image photographs" in run.entry["protocol"]["texture_source"]
-    whole = nbformat.read(NOTEBOOKS / f"{execute.LESSON_OF[method]}.ipynb", as_version=4)
+    lesson = nbformat.read(NOTEBOOKS / f"{execute.LESSON_OF[method]}.ipynb", as_version=4)
     executed = nbformat.read(folder / "notebook.ipynb", as_version=4)
-    wanted = [cell.id for cell in whole.cells if "run" in cell.metadata.get("tags", [])]
+    wanted = [cell.id for cell in lesson.cells if "run" in cell.metadata.get("tags", [])]
     assert [cell.id for cell in executed.cells if "injected-parameters" not in cell.metadata.tags] == wanted
     assert str(folder) in capsys.readouterr().out
 

@@ -181,7 +181,7 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path):
     assert not (folder / "run.json").exists()
     assert (folder / "checkpoint.pt").read_bytes() == b"kept"
     assert not list(folder.glob("*.part"))
-    assert len(np.load(folder / "maps.npz")["maps"]) == 7       # the former one, whole
+    assert len(np.load(folder / "maps.npz")["maps"]) == 7       # the former one, complete
 
 
 def test_an_unwritable_folder_is_named(tmp_path):

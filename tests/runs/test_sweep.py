@@ -67,7 +67,7 @@ def said(planned, machine=CPU, **more) -> tuple[int, str]:
 # Planning
 
 
-def test_every_combination_is_planned_once_whole_seeds_first(tmp_path):
+def test_every_combination_is_planned_once_seed_by_seed(tmp_path):
     given = {"out_dir": str(tmp_path)}
     rows = [("stfpm", given), ("stfpm", given | {"levels": [2]}), ("rd4ad", given)]
     wanted = planning.combine(rows, ["a", "b"], [0, 1])
