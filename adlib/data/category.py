@@ -7,12 +7,10 @@
 In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib.data.one_class`).
 """
 
-import os
 import re
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +37,7 @@ from adlib.data.images import (
     visible,
 )
 from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
+from adlib.settings import printable
 
 NEARLY_GOOD = {"good", "goods", "ok", "okay", "normal", "nominal", "non_defective", "no_defect", "defect_free"}
 MASK_ENDING = re.compile(r"_(mask|gt|label)$", re.IGNORECASE)
@@ -275,8 +274,8 @@ def describe(root: str | Path) -> list[str]:
         if not found:
             with open_upright(files.train[0]) as file:
                 size = "{}x{}".format(*upright_size(file))
-        print(f"{name:<20}{len(files.train):>7}{normal:>8}{len(defects) - normal:>11}{len(files.masks):>7}  {size}, "
-              f"{types}")
+        print(printable(f"{name:<20}{len(files.train):>7}{normal:>8}{len(defects) - normal:>11}{len(files.masks):>7}  "
+                        f"{size}, {types}"))
         besides = (f"{fault.path.relative_to(root / name)} {fault.fix}" for fault in files.unused + found)
         if not files.masks and not any(map(MASK_SIGN.search, besides)):
             print(f"{'':<20}no ground_truth: image metrics only")
@@ -286,24 +285,24 @@ def describe(root: str | Path) -> list[str]:
         where = "is itself a category: give its parent" if (root / "train").is_dir() else "holds no category"
         problems.append(f"{root.resolve()} {where}; expected <category>/train/good/*.png, test/good/*.png, "
                         f"test/<defect>/*.png, ground_truth/<defect>/<image's name>_mask.png")
-    print(*[f"problem: {text}" for text in problems], *[f"note: {text}" for text in notes], sep="\n")
+    for line in [f"problem: {text}" for text in problems] + [f"note: {text}" for text in notes]:
+        print(line)
     return problems
 
 
 def look_into(files: CategoryFiles, faults: list[Fault]) -> list[Fault]:
     """What is unclear in a category, and how it is read; decodes the masks and some images, and adds to the faults."""
     unclear, broken = [], {fault.path for fault in faults}
-    try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(partial(read_mask, doubts=unclear), [m for m in files.masks.values() if m not in broken]))
-        values = find_range([path for path in files.train if path not in broken])
-    except Fault as fault:
-        faults.append(fault)
-        return unclear
-    if values:
-        unclear.append(Fault(files.train[0].parent, "holds more than 8 bits",
-                             "values of {:g} to {:g} are read as black to white".format(*values)))
-    return sorted(unclear, key=str)
+    for mask in files.masks.values():
+        try:
+            read_mask(mask, unclear)
+        except Fault as fault:
+            faults += [fault] if fault.path not in broken else []
+    with suppress(Fault):       # of a file that loading will name
+        if values := find_range([path for path in files.train if path not in broken]):
+            unclear.append(Fault(files.train[0].parent, "holds more than 8 bits",
+                                 "values of {:g} to {:g} are read as black to white".format(*values)))
+    return unclear
 
 
 def one_class_category(name: str, category: str, *, image_size: int = 64,

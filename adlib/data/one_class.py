@@ -6,7 +6,7 @@
 Nothing is hidden in a part of such an image: the whole image is the anomaly. `data.one_class` makes a category of it.
 """
 
-from pathlib import Path
+from contextlib import suppress
 from typing import NamedTuple
 
 import filelock
@@ -101,33 +101,23 @@ def read_digits() -> tuple[LabelledImages, LabelledImages]:
 
 def read_cifar10() -> tuple[LabelledImages, LabelledImages]:
     """CIFAR-10's own training and test part (Krizhevsky, 2009), downloaded first if they are not there."""
-    try:
-        parts = open_cifar10(FOLDER)
-    except RuntimeError:        # torchvision's, where the files are missing or not whole
-        parts = fetch_cifar10(FOLDER)
-    train, test = (LabelledImages(part.data, np.array(part.targets)) for part in parts)
-    return train, test
-
-
-def open_cifar10(folder: Path, *, download: bool = False) -> list:
-    """torchvision's data sets of the training and the test part; they check the files' sums."""
     from torchvision.datasets import CIFAR10
 
-    return [CIFAR10(folder, train=train, download=download) for train in (True, False)]
+    def read(download: bool) -> tuple[LabelledImages, LabelledImages]:
+        parts = [CIFAR10(FOLDER, train=train, download=download) for train in (True, False)]  # checks the files' sums
+        train, test = (LabelledImages(part.data, np.array(part.targets)) for part in parts)
+        return train, test
 
-
-def fetch_cifar10(folder: Path) -> list:
-    """Unpack the archive in the folder, downloaded if need be; one process at a time."""
-    from torchvision.datasets import CIFAR10
-
-    archive = folder / CIFAR10.filename
+    with suppress(RuntimeError):        # torchvision's, where the files are missing or not whole
+        return read(download=False)
+    archive = FOLDER / CIFAR10.filename
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".lock"):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(FOLDER / ".lock"):       # one process at a time
             print(f"CIFAR-10: unpacking {archive}" + ("" if archive.exists() else ", 170 MB, downloaded first"),
                   flush=True)
-            return open_cifar10(folder, download=True)
+            return read(download=True)
     except (OSError, RuntimeError) as error:
-        raise OSError(f"CIFAR-10 is not in {folder} and could not be fetched ({error}); connect to the network once, "
+        raise OSError(f"CIFAR-10 is not in {FOLDER} and could not be fetched ({error}); connect to the network once, "
                       f"or put {CIFAR10.filename} (from {CIFAR10.url}, md5 {CIFAR10.tgz_md5}) there, or take "
                       f"data_root='digits', which needs no network") from error

@@ -165,7 +165,7 @@ def estimate_costs(planned: list[Planned]) -> None:
 def extract_costs() -> dict[tuple, list[tuple[float, float]]]:
     """Seconds and memory of the runs that the README shows, by their kind: of another machine, perhaps."""
     known: dict[tuple, list] = {}
-    with DEMO_EXTRACT.open(newline="") as file:
+    with DEMO_EXTRACT.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             seconds = sum(float(row[f"{part}_seconds"]) for part in SECONDS)
             row["image_size"] = int(row["image_size"])

@@ -172,7 +172,7 @@ def reason(run: Planned) -> str:
     """Why a run failed, on one line: its failed.json's error, else how its process ended and what it said last."""
     if (run.folder / "failed.json").is_file():
         return read_failure(run.folder)
-    status = run.log.with_suffix(".failed").read_text().strip()
+    status = run.log.with_suffix(".failed").read_text(encoding="utf-8").strip()
     lines = run.log.read_text(encoding="utf-8", errors="replace").splitlines()
     said = [line.strip() for line in lines if line.strip()]
     killed = " (killed, perhaps for want of memory)" if status == "137" else ""
