@@ -246,7 +246,9 @@ def outline(rng: Generator, centre: np.ndarray, radius: float, rough: float,
             corners: int = 0) -> tuple[np.ndarray, float]:
     """Signed distance (about) to a closed irregular outline, negative inside, and its mean radius."""
     dx, dy = X - centre[0], Y - centre[1]
-    phi, turn, stretch = np.arctan2(dy, dx), rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.0)
+    phi = np.arctan2(dy, dx)
+    turn = rng.uniform(0, 2 * np.pi)
+    stretch = rng.uniform(0.75, 1.0)
     harmonics = np.arange(2, 8)
     sizes, phases = rng.normal(0, rough, 6) / harmonics**0.8, rng.uniform(0, 2 * np.pi, 6)
     r = 1 + sum(a * np.cos(k * phi + p) for a, k, p in zip(sizes, harmonics, phases, strict=True))

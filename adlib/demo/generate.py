@@ -255,7 +255,8 @@ def photograph(category: str, split: str, index: int, seed: int = 0) -> Shot:
             image, mask = swapped(normal, altered, [footprint(s, i) for s in (scene, changed) for i in touched])
         else:
             where, size_factor = site(scene, defect, rng)
-            recipe, spot = CATEGORIES[category], Place(where, light, clean[where > 0.5].mean(0))
+            recipe = CATEGORIES[category]
+            spot = Place(where, light, clean[where > 0.5].mean(0))
             image, mask = paint(defect, rng, normal, spot, level, strength_factor=recipe.strength_factor,
                                 size_factor=recipe.size_factor * size_factor)
     return Shot(normal, image, mask, specks, sensor(np.random.default_rng(sensor_seed), image), band, corners)
@@ -277,7 +278,9 @@ def _level_of(category: str, index: int) -> float:
 def sensor(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Exposure, uneven light, falling-off corners, shot and read noise, 8 bits."""
     y, x = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j].astype(np.float32)
-    slope, exposure, white = rng.normal(0, 0.035, 2), rng.normal(1, 0.03), rng.normal(1, 0.006, 3)
+    slope = rng.normal(0, 0.035, 2)
+    exposure = rng.normal(1, 0.03)
+    white = rng.normal(1, 0.006, 3)
     light = exposure * (1 + slope[0] * x + slope[1] * y) * (1 - 0.05 * (x * x + y * y))
     seen = image * light[..., None].astype(np.float32) * white.astype(np.float32)
     noise = rng.standard_normal(seen.shape, dtype=np.float32) * np.sqrt(0.005**2 + 0.00010 * np.clip(seen, 0, 1))

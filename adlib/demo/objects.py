@@ -114,7 +114,9 @@ def draw_nut(scene: Scene) -> Canvas:
     mat = np.asarray(scene.tint, np.float32) * (1 + 0.09 * fine + 0.05 * coarse)[..., None]
     canvas = Canvas(0.35 * fine, mat.astype(np.float32), np.full((BOARD, BOARD), 0.05, np.float32))
     where, u, v = window(part)
-    r, flat, bore = np.hypot(u, v), part.w / 2, 0.285 * part.w
+    r = np.hypot(u, v)
+    flat = part.w / 2
+    bore = 0.285 * part.w
     edge = hexagon(u, v, flat)
     # The turned chamfer leaves a round face; below it each corner falls away.
     top = 42 - np.maximum(r - 0.955 * flat, 0) * 0.55 - np.maximum(edge + 5, 0) * 1.2

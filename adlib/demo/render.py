@@ -113,7 +113,8 @@ def window(part: Part):
     y0, y1 = max(int(part.y) - r, 0), min(int(part.y) + r, BOARD)
     x0, x1 = max(int(part.x) - r, 0), min(int(part.x) + r, BOARD)
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32) + np.float32(0.5)
-    c, s = np.float32(np.cos(np.deg2rad(part.angle))), np.float32(np.sin(np.deg2rad(part.angle)))
+    c = np.float32(np.cos(np.deg2rad(part.angle)))
+    s = np.float32(np.sin(np.deg2rad(part.angle)))
     u, v = x - np.float32(part.x), y - np.float32(part.y)
     return (slice(y0, y1), slice(x0, x1)), c * u + s * v, -s * u + c * v
 

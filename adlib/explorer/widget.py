@@ -128,7 +128,9 @@ class ThresholdExplorer(anywidget.AnyWidget):
             `regions` where there are masks. A ratio is NaN where it is undefined.
         """
         method = self.method if method is None else method
-        coded, code, found = self.coded[method], self._code(method), {}
+        coded = self.coded[method]
+        code = self._code(method)
+        found = {}
         if index is not None and not 0 <= index < len(self.names):
             raise IndexError(f"there is no image {index}; there are {len(self.names)}, from 0 on")
         if coded.labels is not None:

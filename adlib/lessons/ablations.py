@@ -320,7 +320,8 @@ def rows_of_table(name: str, given: Callable[[str], dict],
     grid, rows = find_grid(name), []
     for row in grid.rows:
         method, parameters = run_of(grid, row, given(row.method or grid.method))
-        backbone, weights = parameters.get("backbone", EMBEDDED), parameters.get("weights", "auto")
+        backbone = parameters.get("backbone", EMBEDDED)
+        weights = parameters.get("weights", "auto")
         reason = reason_to_skip(row, backbone, weights=weights)
         if reason and weights.endswith("-digits.pt"):
             from adlib.lessons.pretraining import pretrain  # takes seconds: torch

@@ -201,7 +201,9 @@ def neighbour_shares(t: np.ndarray, s: np.ndarray, positions: Positions, *, k: i
         is among the 1 or k nearest of all sampled ones, and "normal", the share whose nearest one is another
         position's and normal; each with the ends of its interval, see `share_of`.
     """
-    ranks, whose, found = own_ranks(t, s), nearest_kind(t, s, positions.anomalous), {}
+    ranks = own_ranks(t, s)
+    whose = nearest_kind(t, s, positions.anomalous)
+    found = {}
     for kind, chosen in {"normal": ~positions.anomalous, "anomalous": positions.anomalous}.items():
         hits = {"hit@1": ranks == 1, f"hit@{k}": ranks <= k, "normal": whose == NEAREST_KINDS.index("normal")}
         found[kind] = {name: share_of(hit[chosen], positions.image[chosen], draws=draws, seed=seed)

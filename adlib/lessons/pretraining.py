@@ -71,12 +71,13 @@ def pretrain(dataset: str, backbone: str = "efficientnet_lite0", *, seed: int = 
     if path.exists():
         print(f"already there: {path} (delete it to train it anew)", flush=True)
         return path
-    began, at, steps = time.perf_counter(), pick_device(device), steps or PRETRAIN_STEPS[dataset]
-    (images, classes), held = (as_tensors(part, at) for part in read(dataset))
-    net = classifier(backbone, int(classes.max()) + 1, seed=seed).to(at, memory_format=torch.channels_last)
-    see = make_preprocessor(backbone, image_size, at)
-    train_classifier(net, see, images, classes, steps=steps, seed=seed)
-    right = accuracy(net, see, *held)
+    began = time.perf_counter()
+    device, steps = pick_device(device), steps or PRETRAIN_STEPS[dataset]
+    (images, classes), held = (as_tensors(part, device) for part in read(dataset))
+    net = classifier(backbone, int(classes.max()) + 1, seed=seed).to(device, memory_format=torch.channels_last)
+    preprocess = make_preprocessor(backbone, image_size, device)
+    train_classifier(net, preprocess, images, classes, steps=steps, seed=seed)
+    right = accuracy(net, preprocess, *held)
     entry = {"dataset": dataset, "backbone": backbone, "seed": seed, "steps": steps, "batch": BATCH,
              "image_size": image_size, "n_train": len(images), "n_held_back": len(held[0]),
              "classes": int(classes.max()) + 1, "accuracy": right, "seconds": time.perf_counter() - began}
@@ -102,21 +103,22 @@ def make_preprocessor(backbone: str, size: int, device: torch.device) -> Callabl
     """A function of (B, 3, H, W) uint8 images: enlarged, and normalised as the teacher will be given them."""
     teacher = Teacher(backbone, levels=(1,), weights="random").to(device)
 
-    def see(images: Tensor) -> Tensor:
+    def preprocess(images: Tensor) -> Tensor:
         enlarged = F.interpolate(to_float(images), size=(size, size), mode="bilinear", align_corners=False)
         return teacher.normalise(enlarged).contiguous(memory_format=torch.channels_last)
 
-    return see
+    return preprocess
 
 
-def train_classifier(net: nn.Module, see: Callable, images: Tensor, classes: Tensor, *, steps: int, seed: int) -> None:
+def train_classifier(net: nn.Module, preprocess: Callable, images: Tensor, classes: Tensor, *, steps: int,
+                     seed: int) -> None:
     """Cross-entropy, AdamW, and a learning rate that rises and falls; `fit` knows no classes, so its barest form."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
     order = draw_order(len(images), steps * BATCH, seed=seed).view(steps, BATCH).to(images.device)
     net.train()
     for step, index in enumerate(order, 1):
-        loss = F.cross_entropy(net(see(images[index])), classes[index])
+        loss = F.cross_entropy(net(preprocess(images[index])), classes[index])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -133,10 +135,11 @@ def print_step(step: int, steps: int, loss: float) -> None:
 
 
 @torch.inference_mode()
-def accuracy(net: nn.Module, see: Callable, images: Tensor, classes: Tensor) -> float:
+def accuracy(net: nn.Module, preprocess: Callable, images: Tensor, classes: Tensor) -> float:
     """Share of the images whose class has the largest logit, in eval mode."""
     net.eval()
-    right = [(net(see(x)).argmax(dim=1) == y).sum() for x, y in zip(images.split(256), classes.split(256), strict=True)]
+    batches = zip(images.split(256), classes.split(256), strict=True)
+    right = [(net(preprocess(x)).argmax(dim=1) == y).sum() for x, y in batches]
     return torch.stack(right).sum().item() / len(images)
 
 

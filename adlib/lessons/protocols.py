@@ -147,7 +147,9 @@ def _above(maps: np.ndarray, masks: np.ndarray, thresholds: np.ndarray) -> tuple
     """FPR and mean overlap of the pixels strictly above each threshold, both of the thresholds' shape."""
     if not masks.any() or masks.all():
         return np.empty(0), np.empty(0)
-    normal, scores, regions = np.sort(maps[~masks]), maps[masks], metrics.label_regions(masks)[masks]
+    normal = np.sort(maps[~masks])
+    scores = maps[masks]
+    regions = metrics.label_regions(masks)[masks]
     order, sizes = np.argsort(scores), np.bincount(regions)
     overlap = np.append(0, np.cumsum(1 / ((len(sizes) - 1) * sizes[regions[order]])))      # sizes[0]: no region
     return ((len(normal) - np.searchsorted(normal, thresholds, side="right")) / len(normal),
@@ -161,7 +163,8 @@ def _resampled(top: np.ndarray, fpr: np.ndarray, region: np.ndarray, samples: in
     tied = top[np.searchsorted(top, region).clip(max=len(top) - 1)] == region
     own = np.unique(region[~tied & (region > top[0])])
     at = np.searchsorted(top, own)
-    fpr, values = np.insert(fpr, at, fpr[at])[::-1], np.insert(top, at, own)   # a merge: cheaper than sorting again
+    fpr = np.insert(fpr, at, fpr[at])[::-1]
+    values = np.insert(top, at, own)     # a merge: cheaper than sorting again
     tpr = np.append(len(region) - np.searchsorted(region, values), 0)[::-1] / len(region)
     positions = np.linspace(0, samples - 1, len(fpr))
     at = np.arange(samples, dtype=float)

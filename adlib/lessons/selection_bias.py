@@ -52,11 +52,6 @@ def split_half_evaluation(scores: ArrayLike, labels: ArrayLike, choose: Callable
     return measured
 
 
-def cost_of(found: Confusion, *, miss: float, false_alarm: float) -> float:
-    """Mean cost of an image."""
-    return (miss * found.fn + false_alarm * found.fp) / (found.tp + found.fp + found.fn + found.tn)
-
-
 def chance_above(n: int, k: int = 1) -> float:
     """Chance that a new normal score exceeds the k-th largest of n other ones, whatever their distribution.
 

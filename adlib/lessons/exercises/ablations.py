@@ -51,7 +51,8 @@ def main_effect_of_denoising(answer: object) -> None:
     theirs = published_rows(find_grid("destseg_4"))
     gains = theirs.loc[WITH_DENOISING].to_numpy() - theirs.loc[WITHOUT].to_numpy()      # (4 pairs, 3 metrics)
     first, full = theirs["image_auroc"].iloc[0], theirs["image_auroc"].iloc[-1]
-    right, others = float(gains[:, 0].mean()), "that is another number: image AUROC is the first of the three"
+    right = float(gains[:, 0].mean())
+    others = "that is another number: image AUROC is the first of the three"
     hints = {
         float(gains[3, 0]): "that is one pair, with both other parts there; there are three more",
         float(gains[0, 0]): "that is the first pair alone, or the sum of all four: take their mean",

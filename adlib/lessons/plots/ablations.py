@@ -173,7 +173,9 @@ def one_seed(values: dict[str, dict[int, float]], metric: str) -> Figure:
 def two_at_once(gains: dict[str, list[float]], metrics: tuple[str, ...]) -> Figure:
     """Gains in points, a group of bars per metric, each with its number."""
     figure, axes = new_figure(1, 1, width=7.6, height=2.9)
-    ax, width, colours = axes[0, 0], 0.8 / len(gains), (ACCENT, NORMAL, ANOMALOUS)
+    ax = axes[0, 0]
+    width = 0.8 / len(gains)
+    colours = (ACCENT, NORMAL, ANOMALOUS)
     for k, ((name, values), colour, hatch) in enumerate(zip(gains.items(), colours, ("", "//", ".."), strict=False)):
         x = np.arange(len(metrics)) + width * (k - (len(gains) - 1) / 2)
         bars = ax.bar(x, values, 0.92 * width, color=colour, alpha=0.8, hatch=hatch, edgecolor="white", label=name)

@@ -124,7 +124,9 @@ def level_maps(category: Category, index: int, levels: list[Tensor], total: Tens
 def score_histogram(scores: Tensor, labels: Tensor, *, threshold: float | None = None) -> Figure:
     """Image scores of normal and anomalous test images, each image a tick below its histogram."""
     figure, axes = new_figure(1, 1, width=5.6, height=2.5)
-    ax, scores, labels = axes[0, 0], np.asarray(scores), np.asarray(labels, bool)
+    ax = axes[0, 0]
+    scores = np.asarray(scores)
+    labels = np.asarray(labels, bool)
     bins = np.linspace(scores.min(), scores.max(), 25)
     for name, chosen, colour, y in [("normal", ~labels, NORMAL, -0.6), ("anomalous", labels, ANOMALOUS, -1.3)]:
         ax.hist(scores[chosen], bins, color=colour, alpha=0.55, label=f"{name} ({chosen.sum()})")
@@ -145,7 +147,9 @@ def threshold_steps(maps: np.ndarray, masks: np.ndarray) -> Figure:
         for ax, t in zip(line[1:], curves.thresholds, strict=True):
             found = scores >= t
             colours = np.where(mask, np.where(found, "#009e73", "#e69f00"), np.where(found, "#cc79a7", "1.0"))
-            hits, false, missed = (found & mask).sum(), (found & ~mask).sum(), (~found & mask).sum()
+            hits = (found & mask).sum()
+            false = (found & ~mask).sum()
+            missed = (~found & mask).sum()
             draw_numbers(ax, scores, mask, colours, f"score >= {t:g}\n{hits} hit, {missed} missed, {false} false")
     return figure
 

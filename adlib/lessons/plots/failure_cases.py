@@ -59,7 +59,9 @@ def verdict_grid(margins: dict[str, np.ndarray], labels: np.ndarray, normal: dic
     labels : (N,) bool array
     """
     figure, axes = new_figure(1, 1, width=8.6, height=0.62 * len(margins) + 0.9)
-    ax, labels, rng = axes[0, 0], np.asarray(labels, bool), np.random.default_rng(0)
+    ax = axes[0, 0]
+    labels = np.asarray(labels, bool)
+    rng = np.random.default_rng(0)
     for y, (method, found) in enumerate(margins.items()):
         rows = [("validation, normal", normal[method], QUIET, "|", -0.27),
                 ("test, normal", found[~labels], NORMAL, "o", 0),

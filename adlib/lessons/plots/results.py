@@ -64,7 +64,8 @@ def every_run(rows: pd.DataFrame, metrics: list[str]) -> Figure:
     figure, axes = new_figure(len(metrics), 1, width=9.4, height=2.6, sharex=True)
     for ax, metric in zip(axes[:, 0], metrics, strict=True):
         for k, name in enumerate(names):
-            (colour, marker), shift = mark_of(name), (k - (len(names) - 1) / 2) * 0.8 / len(names)
+            colour, marker = mark_of(name)
+            shift = (k - (len(names) - 1) / 2) * 0.8 / len(names)
             for x, category in enumerate(categories):
                 own = rows.loc[(rows["variant"] == name) & (rows["category"] == category), metric]
                 ax.plot(np.full(len(own), x + shift), own, marker, color=colour, ms=5, mew=1.2, alpha=0.8, label=name)
@@ -100,7 +101,8 @@ def heat_tables(group: pd.DataFrame, metrics: list[str]) -> Figure:
     found = {m: tables.table(group, m) for m in metrics if group[m].notna().any()}
     every = np.concatenate([table["mean"].to_numpy().ravel() for table in found.values()])
     low, high = np.nanmin(every), np.nanmax(every)
-    rows, columns = max(len(t) for t in found.values()), max(t["mean"].shape[1] for t in found.values())
+    rows = max(len(t) for t in found.values())
+    columns = max(t["mean"].shape[1] for t in found.values())
     figure, axes = new_figure(len(found), 1, width=0.92 * columns + 2.2, height=0.46 * rows + 0.75)
     for ax, (metric, table) in zip(axes[:, 0], found.items(), strict=True):
         shown = heat(ax, table["mean"], texts(table), low, high)
@@ -252,7 +254,8 @@ def cost(rows: pd.DataFrame, metrics: list[str]) -> Figure:
     for ax, metric in zip(axes, metrics, strict=True):
         known, n = with_quality(report.costs(rows), rows, metric)
         for run in known.itertuples():
-            (colour, marker), memory = mark_of(run.Index), f" ({run.peak_memory_mb / 1000:.1f} GB)"
+            colour, marker = mark_of(run.Index)
+            memory = f" ({run.peak_memory_mb / 1000:.1f} GB)"
             ax.errorbar(run.seconds, run.mean, np.nan_to_num(run.std), fmt=marker, color=colour, ms=7, capsize=3,
                         label=run.Index + memory.replace(" (nan GB)", ""))
         front = known[known["mean"] > known["mean"].cummax().shift(fill_value=-np.inf)]
@@ -308,7 +311,9 @@ def best_seed_bias(rows: pd.DataFrame, metric: str) -> Figure:
     ax = axes[0, 0]
     for y, name in enumerate(names):
         own = numbers[name]                                          # categories x seeds
-        honest, seed, each = own.mean(axis=None), own.mean(axis=0).max(), own.max(axis=1).mean()
+        honest = own.mean(axis=None)
+        seed = own.mean(axis=0).max()
+        each = own.max(axis=1).mean()
         ax.hlines(y, honest, each, color=mark_of(name)[0], lw=2)
         ax.plot(honest, y, "o", color=mark_of(name)[0], ms=8, label="all seeds")
         ax.plot(seed, y, "|", color=ACCENT, ms=13, mew=1.5, label="the best seed")
