@@ -119,7 +119,7 @@ def split_names(names: str) -> list[str]:
 
 
 def combine(rows: Iterable[tuple[str, dict]], categories: list[str], seeds: list[int]) -> list[tuple[str, dict]]:
-    """(method, parameters) of each row, category and seed; a seed's runs together, so that a sweep cut short is even."""
+    """(method, parameters) of each row, category and seed, seed by seed, so that a sweep cut short is even."""
     return [(method, parameters | {"category": category, "seed": seed})
             for seed in seeds for category in categories for method, parameters in rows]
 

@@ -26,8 +26,8 @@ OBJECTS = {"mvtec": ("bottle", "cable", "capsule", "hazelnut", "metal_nut", "pil
 GROUP = ["dataset", "budget", "backbone", "weights", "image_size", "protocol"]      # runs that agree are comparable
 IDENTITY = ["method", "dataset", "category", "seed", "budget", "backbone", "image_size"]
 PARTS = [f"{name}_seconds" for name in SECONDS]
-COLUMNS = [*IDENTITY, "weights", "precision", "threads", "cpu", "device", "n_train", "n_test", *METRICS, "seconds",
-           *PARTS, "peak_memory_mb", "protocol", "texture_source", "setting", "variant", "run"]
+COLUMNS = [*IDENTITY, "weights", "precision", "threads", "cpu", "device", "images", "n_train", "n_test", *METRICS,
+           "seconds", *PARTS, "peak_memory_mb", "protocol", "texture_source", "setting", "variant", "run"]
 EXTRACT_COLUMNS = [*IDENTITY, "weights", "setting", *METRICS, *PARTS, "threads", "cpu", "peak_memory_mb", "run"]
 # Parameters that are no setting: they name the run, or stand in a column of their own.
 NO_SETTING = {"category", "seed", "data_root", "out_dir", "device", "budget", "backbone", "image_size", "weights",
@@ -77,9 +77,9 @@ def to_csv(frame: pd.DataFrame, **options) -> str:
 
 def fill_columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Add the columns that can be derived, and those that are not there."""
-    rows = rows.assign(**{name: "auto" if name == "weights" else "" for name in
-                          ("weights", "precision", "cpu", "device", "protocol", "texture_source", "setting", "run")
-                          if name not in rows})
+    absent = {"weights": "auto"} | dict.fromkeys(("precision", "cpu", "device", "images", "protocol", "texture_source",
+                                                  "setting", "run"), "")
+    rows = rows.assign(**{name: value for name, value in absent.items() if name not in rows})
     rows = rows.reindex(columns=[name for name in COLUMNS if name not in ("seconds", "variant")])
     numbers = [*METRICS, *PARTS, "threads", "peak_memory_mb", "n_train", "n_test"]
     rows = rows.astype(dict.fromkeys(("method", "dataset", "setting"), str) | dict.fromkeys(numbers, float))
@@ -92,7 +92,8 @@ def row_of(entry: dict, defaults: dict) -> dict:
     fields = ("precision", "threads", "device", "n_train", "n_test", "peak_memory_mb")
     return {
         **{name: entry[name] for name in IDENTITY}, **{name: entry.get(name) for name in fields},
-        "cpu": entry.get("cpu") or "", "weights": given.get("weights", "auto"),
+        "cpu": entry.get("cpu") or "", "images": (entry.get("digests") or {}).get("data") or "",
+        "weights": given.get("weights", "auto"),
         **{name: entry["metrics"].get(name) for name in METRICS},
         **{f"{name}_seconds": (entry.get("seconds") or {}).get(name) for name in SECONDS},
         "protocol": deviations(protocol, PROTOCOL, {"texture_source"}),     # that says what a method trained on

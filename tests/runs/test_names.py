@@ -14,7 +14,7 @@ from conftest import make_category, save, texture
 from papermill.translators import translate_parameters
 
 from adlib import __main__
-from adlib.explorer import own_images
+from adlib.explorer import ThresholdExplorer, own_images
 from adlib.runs import execute, planning, report, sweep, tables
 from adlib.runs.folder import new_entry, read_runs, run_folder
 from adlib.runs.parameters import check_parameters, complete_parameters, lesson_parameters
@@ -162,6 +162,8 @@ def test_a_real_run_of_odd_names(tmp_path, monkeypatch, capsys):
     run = load_run(entry["folder"])
     assert run.defects.tolist() == ["good"] * 2 + [ODD] * 2 or run.defects.tolist() == [ODD] * 2 + ["good"] * 2
     assert run.score(list(run.paths)).scores.tolist() == run.scores.tolist()
+    page = ThresholdExplorer(entry["folder"]).to_html(tmp_path / f"{ODD}.html").read_text(encoding="utf-8")
+    assert ODD not in page
     assert __main__.main(["results", "--out-dir", str(out)]) == 0
     assert "budget smoke" in capsys.readouterr().out
 
