@@ -101,11 +101,11 @@ def read_methods(source, scores, validation_maps, validation_scores) -> list[Met
 
 
 def _method_of(name: str, maps, scores, validation_maps, validation_scores) -> Method:
-    maps = metrics._check_maps(maps, None)[0]
+    maps = metrics._as_maps(maps)
     if not maps.size:
         raise ValueError(f"the maps are empty, of shape {maps.shape}; give at least one image")
     if validation_maps is not None:
-        validation_maps = metrics._check_maps(validation_maps, None)[0]
+        validation_maps = metrics._as_maps(validation_maps)
         validation_scores = validation_maps.max(axis=(1, 2)) if validation_scores is None else validation_scores
     return Method(name, maps, maps.max(axis=(1, 2)) if scores is None else scores, validation_maps, validation_scores)
 
@@ -124,7 +124,7 @@ def check_sources(methods: list[Method], images, masks, labels, names) -> tuple[
         if given is not None and len(given) != shape[0]:
             raise ValueError(f"there are {shape[0]} maps but {len(given)} {what}; give one of each per image")
     if masks is not None:
-        masks = metrics._check_maps(methods[0].maps, masks)[1]
+        masks = metrics._as_masks(masks, methods[0].maps)
     if labels is None:
         return masks, None if masks is None else masks.any(axis=(1, 2))
     return masks, metrics._as_bool(labels, "labels")
