@@ -12,37 +12,17 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from adlib import ROOT, find_input
-from adlib.data.images import (
-    SUFFIXES,
-    Fault,
-    Range,
-    as_images,
-    files_below,
-    find_range,
-    group_faults,
-    images_in,
-    matching_name,
-    open_upright,
-    read_images,
-    read_mask,
-    read_masks,
-    some,
-    upright_size,
-    visible,
-)
+from adlib.data.images import as_images, find_range, open_upright, read_images, read_mask, read_masks, upright_size
+from adlib.data.listing import CategoryFiles, Fault, group_faults, images_in, list_files, visible
 from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
 from adlib.settings import printable
 
-NEARLY_GOOD = {"good", "goods", "ok", "okay", "normal", "nominal", "non_defective", "no_defect", "defect_free"}
-MASK_ENDING = re.compile(r"_(mask|gt|label)$", re.IGNORECASE)
 MASK_SIGN = re.compile(r"mask|truth|label|annot|segm|(?<![a-z])gt(?![a-z])", re.IGNORECASE)
-DOCUMENTS = {".txt", ".md", ".csv", ".json", ".html", ".pdf"}       # beside train/ they are not missed
 
 
 @dataclass
@@ -58,7 +38,7 @@ class Category:
     defects: list[str]              # defect type of each test image, "good" where normal
     paths: list[Path]               # of each test image; of a one-class data set its name, no file
     image_level: bool = False       # the whole image is the anomaly, no part of it: scores are means of maps
-    value_range: Range | None = None        # black and white of files with more than 8 bits
+    value_range: tuple[float, float] | None = None        # black and white of files with more than 8 bits
 
 
 def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:
@@ -160,75 +140,6 @@ def find_category(root: str | Path, name: str) -> Path:
     state = "is empty: it has neither train/ nor test/" if (root / str(name)).is_dir() else "does not exist"
     raise FileNotFoundError(f"category {name!r} {state} in {root.resolve()}; categories there: "
                             f"{', '.join(found) or 'none (expected <category>/train/good/*.png)'}")
-
-
-class CategoryFiles(NamedTuple):
-    """What a category holds, by names alone."""
-
-    train: list[Path]
-    test: list[Path]
-    masks: dict[Path, Path]     # of test images: a file, or a folder of files
-    faults: list[Fault]         # what keeps it from being used
-    unused: list[Fault]         # what is there and is not loaded
-
-
-def list_files(folder: Path) -> CategoryFiles:
-    """Find the images of a category, and the mask of each test image that has one."""
-    train, test, masks, faults = images_in(folder / "train" / "good"), [], {}, []
-    for defect in visible(folder / "test"):
-        test += images_in(defect)
-    if len(train) < 2:
-        faults.append(Fault(folder / "train" / "good", "holds one image" if train else "holds no images",
-                            f"put two normal ones there at least, to learn from ({', '.join(sorted(SUFFIXES))})"))
-    if not test:
-        faults.append(Fault(folder / "test", "holds no images",
-                            "put normal ones into test/good and anomalous ones into test/<defect>"))
-    for part in visible(folder / "train") + visible(folder / "test"):
-        if part.name != "good" and matching_name(part.name).replace("-", "_") in NEARLY_GOOD:
-            faults.append(Fault(part, "has another name than MVTec's", "rename the folder of normal images to good"))
-    truths = {matching_name(truth.name): truth for truth in visible(folder / "ground_truth")}
-    for defect in visible(folder / "test"):
-        masks |= pair_masks(images_in(defect), truths.pop(matching_name(defect.name), defect / "none"), faults)
-    for truth in truths.values():
-        pair_masks([], truth, faults)
-    faults += [Fault(path, "has no mask, though other images have one",
-                     "add ground_truth/<defect>/<image's name>_mask.png, black if nothing can be marked")
-               for path in test if masks and path.parent.name != "good" and path not in masks]
-    return CategoryFiles(train, test, masks, faults, find_unused(folder, {*train, *test, *masks.values()}, faults))
-
-
-def pair_masks(images: list[Path], truth: Path, faults: list[Fault]) -> dict[Path, Path]:
-    """The mask of each image that has one in a folder: by name, but for a _mask at its end, capitals and encoding."""
-    if truth.name == "good":
-        return {}
-    masks, found = {}, {}
-    left = [p for p in visible(truth) if (images_in(p) if p.is_dir() else p.suffix.lower() in SUFFIXES)]
-    for mask in left:
-        name = mask.name if mask.is_dir() else mask.stem
-        for stem in {name, MASK_ENDING.sub("", name)}:
-            found.setdefault(matching_name(stem), {})[mask] = stem
-    for image in images:
-        stems = found.get(matching_name(image.stem), {})
-        candidates = [mask for mask, stem in stems.items() if stem == image.stem] or list(stems)
-        if len(candidates) > 1:
-            faults.append(Fault(candidates[1], f"and {candidates[0].name} are both masks of {image.name}",
-                                "keep one, or put them into a folder of the image's name, which unites them"))
-        if candidates:
-            masks[image] = candidates[0]
-        left = [mask for mask in left if mask not in candidates]
-    faults += [Fault(mask, f"belongs to no image in test/{truth.name}",
-                     "rename it to <image's name>_mask.png or remove it") for mask in left]
-    return masks
-
-
-def find_unused(folder: Path, used: set[Path], faults: list[Fault]) -> list[Fault]:
-    """What a category holds besides, for each folder and ending."""
-    known, kinds = used | {fault.path for fault in faults} | {folder / "ground_truth" / "good"}, {}
-    for path in files_below(folder):
-        document = path.parent == folder and path.suffix.lower() in DOCUMENTS
-        if not document and not known & {path, path.parent}:
-            kinds.setdefault(path.parent / f"*{path.suffix}", []).append(path.name)
-    return [Fault(kind, "is not used", f"{len(names)} files: {some(names)}") for kind, names in kinds.items()]
 
 
 def find_faults(files: CategoryFiles) -> list[Fault]:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 from adlib import find_input
-from adlib.settings import MAP_SIZE, is_clutter, printable
+from adlib.data.listing import Fault, images_in
+from adlib.settings import MAP_SIZE
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".avif"}
 MOST_PIXELS = 100_000_000
 Image.MAX_IMAGE_PIXELS = None       # `open_upright` has the limit
 Range = tuple[float, float]         # the values that are shown black and white
@@ -25,54 +24,6 @@ DEPTHS = (1, 255, 1023, 4095, 16383, 65535)     # the largest values of shares, 
 UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
            5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
            8: Image.Transpose.ROTATE_90}        # by EXIF's orientation; from 5 on, width and height change places
-
-
-class Fault(ValueError):
-    """Something about a file, and its fix or how it is read."""
-
-    def __init__(self, path: Path, what: str, fix: str):
-        super().__init__(f"{printable(path)} {what}; {fix}")
-        self.path, self.what, self.fix = path, what, fix
-
-
-def group_faults(faults: list[Fault]) -> list[str]:
-    """A sentence for all faults that have one fix."""
-    kinds, sentences = {}, []
-    for fault in faults:
-        kinds.setdefault(fault.fix, []).append(fault)
-    for first, *others in kinds.values():
-        names = some(["/".join(fault.path.parts[-3:]) for fault in others])
-        more = f" (and {len(others)} more: {names})" if others else ""
-        sentences.append(f"{printable(first.path)} {first.what}{more}; {first.fix}")
-    return sentences
-
-
-def some(names: list[str]) -> str:
-    return ", ".join(printable(name) for name in names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def visible(folder: Path) -> list[Path]:
-    """What stands in a folder, sorted, without hidden files and the clutter that systems and archivers leave."""
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [p for p in found if not is_clutter(p.name)]
-
-
-def images_in(folder: Path) -> list[Path]:
-    return [p for p in visible(folder) if p.suffix.lower() in SUFFIXES and not p.is_dir()]
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """The files in a folder and in all folders below; links to folders are not followed."""
-    for path in visible(folder):
-        if not path.is_dir():
-            yield path
-        elif not path.is_symlink():
-            yield from files_below(path)
-
-
-def matching_name(name: str) -> str:
-    """A name as it is compared: in small letters, each letter encoded in one way."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from adlib import find_input
-from adlib.data.images import SUFFIXES, as_images, files_below, read_images, read_picture
+from adlib.data.images import as_images, read_images, read_picture
+from adlib.data.listing import SUFFIXES, files_below
 
 TEXTURE_LIMIT = 1024        # images of a folder: 201 MB at 256 px
 

@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlparse
 
 from adlib import find_output
-from adlib.data.images import visible
+from adlib.data.listing import visible
 
 
 def fetch(url: str, *, sha256: str | None = None, name: str | None = None, folder: str | Path = "data") -> Path:

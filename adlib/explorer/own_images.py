@@ -13,16 +13,8 @@ from PIL import Image
 
 from adlib import find_input, recipes
 from adlib.data.category import Category, split_validation
-from adlib.data.images import (
-    SUFFIXES,
-    Range,
-    find_range,
-    images_in,
-    read_images,
-    read_picture,
-    some,
-    visible,
-)
+from adlib.data.images import Range, find_range, read_images, read_picture
+from adlib.data.listing import SUFFIXES, images_in, some, visible
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
@@ -195,7 +187,7 @@ def write_sheet(path: Path, title: str, explanation: str, *, paths: list[Path], 
 is darker than the middle of it.</p>
 <main>{''.join(figures)}</main></html>
 """
-    return write(path, lambda file: file.write(page.encode()))
+    return write(path, lambda file: file.write(page.encode(errors="backslashreplace")))
 
 
 def photograph_figure(photo: Image.Image, name: str, heat: np.ndarray, score: float, flagged: bool,
