@@ -52,9 +52,9 @@ def run_folder(method: str, parameters: dict, *, digest: Callable[..., str] | No
     category = parameters["category"]
     if category in ("", "..") or Path(category).name != category:
         raise ValueError(f"category={category!r} must be the name of one folder in data_root")
-    digests = identify_files(parameters, digest or digest_files)
+    digests = {what: found for what, found in identify_files(parameters, digest or digest_files).items() if found}
     named = {"weights": "weights", "textures": "texture_source"}    # a file counts by what it holds, not by its path
-    apart = {*NON_IDENTITY, *(named[what] for what in named if digests[what])}
+    apart = {*NON_IDENTITY, *(named[what] for what in named if what in digests)}
     defaults = lesson_parameters(LESSON_OF[method])
     changed = {name: value for name, value in parameters.items()
                if name not in apart and (name not in defaults or value != defaults[name])}
@@ -66,15 +66,18 @@ def run_folder(method: str, parameters: dict, *, digest: Callable[..., str] | No
 
 def identify_files(parameters: dict, digest: Callable[..., str]) -> dict[str, str | None]:
     """Digests of what a run reads: images and masks of its category, weights, textures; None where no file is named."""
-    root, own = parameters["data_root"], [parameters[name] for name in ("good", "new") if parameters.get(name)]
-    weights = find_input(parameters.get("weights", "auto"))
-    textures = find_input(parameters.get("texture_source", "auto"))
-    return {
-        "data": root if root in CLASSES else
-                digest(tuple(own), ("*",)) if own else digest((find_input(root) / parameters["category"],), DATA_FILES),
-        "weights": digest_content(weights, weights.stat().st_mtime_ns) if weights.is_file() else None,
-        "textures": digest((textures,), ("**/*",)) if textures.is_dir() else None,
-    }
+    found = dict.fromkeys(("data", "weights", "textures"))
+    root, own = parameters["data_root"], tuple(parameters[name] for name in ("good", "new") if parameters.get(name))
+    if root in CLASSES:
+        found["data"] = root
+    else:
+        found["data"] = digest(own, ("*",)) if own else digest((find_input(root) / parameters["category"],), DATA_FILES)
+    weights, textures = parameters.get("weights", "auto"), parameters.get("texture_source", "auto")
+    if weights not in ("auto", "random") and (file := find_input(weights)).is_file():
+        found["weights"] = digest_content(file, file.stat().st_mtime_ns)
+    if textures != "auto" and (folder := find_input(textures)).is_dir():
+        found["textures"] = digest((folder,), ("**/*",))
+    return found
 
 
 def digest_files(folders: tuple[str | Path, ...], patterns: tuple[str, ...]) -> str:

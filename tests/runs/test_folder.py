@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -39,10 +40,9 @@ def test_the_digits_are_a_hash_of_what_differs_from_the_defaults(given, tmp_path
     files = [(path.relative_to(tmp_path / "set/bolt").as_posix(), path.stat().st_size)
              for path in (tmp_path / "set/bolt").rglob("*.png")]
     data = hashlib.sha256(json.dumps([sorted(files)]).encode()).hexdigest()[:12]
-    what = {"method": "stfpm", "digests": {"data": data, "weights": None, "textures": None}, "category": "bolt",
-            "budget": "smoke"}
+    what = {"method": "stfpm", "digests": {"data": data}, "category": "bolt", "budget": "smoke"}
     assert digits(given) == hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
-    assert new_entry("stfpm", given)["digests"] == what["digests"]
+    assert new_entry("stfpm", given)["digests"] == {"data": data, "weights": None, "textures": None}
 
 
 def test_a_new_parameter_moves_no_run(given, monkeypatch):
@@ -104,8 +104,17 @@ def test_weights_count_by_what_they_hold(given, tmp_path):
     shutil.copy(file, tmp_path / "copy.pt")
     assert digits(given, weights=str(tmp_path / "copy.pt")) == first
     file.write_bytes(b"other")          # of the same size
+    os.utime(file, (1, 1))              # two writes within a clock's tick are one to a cache
     assert len({absent, first, digits(given, weights=str(file)), digits(given)}) == 4
     assert new_entry("stfpm", given | {"weights": str(file)})["digests"]["weights"]
+
+
+def test_a_file_called_auto_is_no_weights(given, tmp_path, monkeypatch):
+    before = digits(given), digits(given, weights="random")
+    monkeypatch.chdir(tmp_path)
+    for name in ("auto", "random"):
+        (tmp_path / name).write_bytes(b"x")
+    assert (digits(given), digits(given, weights="random")) == before
 
 
 def test_a_texture_folder_counts_by_its_files(tmp_path):
