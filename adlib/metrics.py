@@ -288,7 +288,7 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
     sizes = np.bincount(regions)[1:]
     overlap = np.minimum(np.cumsum(1 / (len(sizes) * sizes[regions - 1]))[last], 1)     # rounding can pass 1
     recall, precision = tp / len(scores), tp / (tp + fp)
-    found = _instance_thresholds(scores, regions, sizes)
+    found = np.sort(scores[_deciding(scores, regions)])
     at_found = precision[np.searchsorted(-thresholds, -found)]
     return PixelCurves(
         thresholds=thresholds, recall=recall, precision=precision,
@@ -298,10 +298,11 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
         instance_thresholds=found, instance_precision=at_found, instance_envelope=np.maximum.accumulate(at_found))
 
 
-def _instance_thresholds(scores: np.ndarray, regions: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Of each region's scores, descending, the one with 0-based index floor(n / 2); the K of them ascending."""
-    by_region = np.argsort(regions, kind="stable")                # keeps the descending scores within a region
-    return np.sort(scores[by_region[np.cumsum(sizes) - sizes + sizes // 2]])
+def _deciding(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Where each region's deciding score stands: of its n scores, descending, the one with index floor(n / 2)."""
+    order = np.lexsort((-scores, regions))                          # by region, the scores descending within it
+    sizes = np.bincount(regions, minlength=1)[1:]
+    return order[np.cumsum(sizes) - sizes + sizes // 2]
 
 
 def _corners(above: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -360,25 +361,11 @@ class Confusion:
     fn: int
     tn: int
 
-    @property
-    def precision(self) -> float:
-        return _share(self.tp, self.tp + self.fp)
-
-    @property
-    def recall(self) -> float:
-        return _share(self.tp, self.tp + self.fn)
-
-    @property
-    def fpr(self) -> float:
-        return _share(self.fp, self.fp + self.tn)
-
-    @property
-    def iou(self) -> float:
-        return _share(self.tp, self.tp + self.fp + self.fn)
-
-    @property
-    def f1(self) -> float:
-        return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+    precision = property(lambda self: _share(self.tp, self.tp + self.fp))
+    recall = property(lambda self: _share(self.tp, self.tp + self.fn))
+    fpr = property(lambda self: _share(self.fp, self.fp + self.tn))
+    iou = property(lambda self: _share(self.tp, self.tp + self.fp + self.fn))
+    f1 = property(lambda self: _share(2 * self.tp, 2 * self.tp + self.fp + self.fn))
 
 
 def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
@@ -407,13 +394,9 @@ def region_thresholds(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 
     """
     maps = _as_maps(maps)
     masks = _as_masks(masks, maps)
-    labels = label_regions(masks, connectivity)
-    scores, regions = maps[masks], labels[masks]
-    order = np.lexsort((-scores, regions))                          # by region, the scores descending within it
-    sizes = np.bincount(regions, minlength=1)[1:]
-    first = np.cumsum(sizes) - sizes
-    images = np.nonzero(masks)[0][order]
-    return scores[order][first + sizes // 2], images[first]
+    scores = maps[masks]
+    deciding = _deciding(scores, label_regions(masks, connectivity)[masks])
+    return scores[deciding], np.nonzero(masks)[0][deciding]
 
 
 def threshold_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float = 0.01) -> float:

@@ -44,15 +44,10 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
         "map": lambda batch: model.fuse(model.level_maps(*model.features(batch.images, batch.features))).mean(),
     }[known(select, ("loss", "map"))]
     return [Stage(
-        name="student",
-        modules=[model.student],
+        name="student", modules=[model.student],
         optimizer=sgd(model.student.parameters(), lr=plan.pop("lr"), momentum=momentum, weight_decay=weight_decay),
         loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
-        validate=validate,
-        patience=patience,
-        teacher=model.teacher,
-        **plan,
-    )]
+        validate=validate, patience=patience, teacher=model.teacher, **plan)]
 
 
 def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_steps: int | None = None,
@@ -139,13 +134,10 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
     plan = override(plan, steps=steps, batch=batch, lr=lr)
     modules = [model.bottleneck, model.decoder]
     return [Stage(
-        name="student",
-        modules=modules,
+        name="student", modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), betas=(0.5, 0.999)),
         loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
-        teacher=model.teacher,
-        **plan,
-    )]
+        teacher=model.teacher, **plan)]
 
 
 def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
@@ -176,15 +168,11 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
         return model.loss(*model.features(batch.images, batch.features, generator=generator))
 
     return [Stage(
-        name="student",
-        modules=modules,
+        name="student", modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), weight_decay=weight_decay),
         loss=masked_loss,
         validate=lambda batch: model.loss(*model.features(batch.images, batch.features)),
-        patience=patience,
-        teacher=model.teacher,
-        **plan,
-    )]
+        patience=patience, teacher=model.teacher, **plan)]
 
 
 def sgd(parameters, *, lr: float, momentum: float = 0.9, weight_decay: float = 1e-4) -> torch.optim.SGD:

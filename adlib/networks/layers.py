@@ -213,30 +213,6 @@ class SimAM(nn.Module):
         return x * self.gate(x).to(x.dtype)
 
 
-class MaskGenerator(nn.Module):
-    """Restores features behind a mask from what surrounds them (MGD's generation block; FMM of masked RD).
-
-    A 1x1 convolution first: the paper lists an adaptation layer, although here the channels already agree.
-    """
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.align = nn.Conv2d(channels, channels, 1)
-        self.restore = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True),
-                                     nn.Conv2d(channels, channels, 3, padding=1))
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Restored features of (B, C, H, W) ones; the mask is (B, 1, H, W), 0 where they are hidden."""
-        x = self.align(x)
-        return self.restore(x if mask is None else x * mask.to(x.dtype))
-
-
-def draw_mask(like: Tensor, ratio: float, *, generator: torch.Generator) -> Tensor:
-    """(B, 1, H, W) mask for (B, C, H, W) features: 0 with probability `ratio`, else 1; one for all channels."""
-    b, _, h, w = like.shape
-    return (torch.rand(b, 1, h, w, generator=generator, device=generator.device) >= ratio).to(like)
-
-
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling (DeepLabv3, Chen et al., 2017) in DeSTSeg's form: what is around a position.
 

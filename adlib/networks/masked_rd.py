@@ -6,18 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss
-from adlib.networks.layers import (
-    MaskGenerator,
-    SCConv,
-    SimAM,
-    conv_norm_relu,
-    draw_mask,
-    kaiming,
-    residual_stage,
-    score_images,
-    smooth,
-    upsample,
-)
+from adlib.networks.layers import SCConv, SimAM, conv_norm_relu, kaiming, residual_stage, score_images, smooth, upsample
 from adlib.networks.teacher import Pyramid, Teacher
 
 # Backbones of bottleneck blocks: what part of their channels the middle has. The others have plain blocks.
@@ -214,6 +203,30 @@ class MaskedRD(ReverseDistillation):
         maps = [self.level_maps(t, self.restore(s, masks)) for masks in draws]
         totals = [sum(level, start=torch.zeros_like(level[0])) for level in zip(*maps, strict=True)]
         return self.fuse([total / self.test_masks for total in totals])
+
+
+class MaskGenerator(nn.Module):
+    """Restores features behind a mask from what surrounds them (MGD's generation block; FMM of masked RD).
+
+    A 1x1 convolution first: the paper lists an adaptation layer, although here the channels already agree.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.align = nn.Conv2d(channels, channels, 1)
+        self.restore = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True),
+                                     nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Restored features of (B, C, H, W) ones; the mask is (B, 1, H, W), 0 where they are hidden."""
+        x = self.align(x)
+        return self.restore(x if mask is None else x * mask.to(x.dtype))
+
+
+def draw_mask(like: Tensor, ratio: float, *, generator: torch.Generator) -> Tensor:
+    """(B, 1, H, W) mask for (B, C, H, W) features: 0 with probability `ratio`, else 1; one for all channels."""
+    b, _, h, w = like.shape
+    return (torch.rand(b, 1, h, w, generator=generator, device=generator.device) >= ratio).to(like)
 
 
 class Fusion(nn.Module):

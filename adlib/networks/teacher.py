@@ -83,13 +83,7 @@ class Teacher(nn.Module):
 
 
 def build_pyramid(backbone: str, levels: tuple[int, ...], *, seed: int) -> tuple[nn.Module, tuple[int, ...]]:
-    """A trainable, randomly initialised feature pyramid and its channels: the teacher's own, and an STFPM student's.
-
-    Raises
-    ------
-    ValueError
-        Unknown backbone, or levels that are not increasing numbers out of 1, 2, 3, 4.
-    """
+    """A trainable, randomly initialised feature pyramid and its channels: the teacher's own, and an STFPM student's."""
     if backbone not in BACKBONES:
         raise ValueError(f"unknown backbone {backbone!r}; choose one of {', '.join(BACKBONES)}")
     if not levels or list(levels) != sorted({*levels} & {1, 2, 3, 4}):
@@ -112,15 +106,7 @@ def cut(net: Any) -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def load_weights(net: nn.Module, backbone: str, weights: str = "auto") -> None:
-    """Fill a pyramid from a state dict of the whole network; what lies behind the last level is left out.
-
-    Raises
-    ------
-    ValueError
-        The file does not hold this network's weights.
-    FileNotFoundError
-        No such file, or no weights here and no network.
-    """
+    """Fill a pyramid from a state dict of the whole network; what lies behind the last level is left out."""
     path = find_weights(backbone) if weights == "auto" else find_input(weights)
     if not path.is_file():
         raise FileNotFoundError(f"weights file {path.resolve()} does not exist; give a path, 'auto' or 'random'")

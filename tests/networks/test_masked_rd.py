@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 
 from adlib.losses import cosine_distance, cosine_loss
-from adlib.networks.layers import SCConv, draw_mask
-from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
+from adlib.networks.layers import SCConv
+from adlib.networks.masked_rd import MaskedRD, MaskGenerator, ReverseDistillation, draw_mask
 from adlib.networks.teacher import Teacher
 from adlib.settings import BACKBONES
 from adlib.training import predict
@@ -196,6 +196,45 @@ def test_scores_are_the_same_twice_and_for_any_batch_size(method, options):
 
 
 # Masks
+
+
+def test_mask_generator_of_a_case_worked_by_hand():
+    # Aligned 2 x - 1, then the sum over a neighbourhood, then 3 times that plus 1: from the one position that is
+    # hidden, only its eight neighbours are seen.
+    layer = MaskGenerator(1).requires_grad_(False)
+    first, _, second = layer.restore
+    for convolution, weight, bias in [(layer.align, 2, -1), (first, 1, 0), (second, 0, 1)]:
+        convolution.weight.fill_(weight)
+        convolution.bias.fill_(bias)
+    second.weight[0, 0, 1, 1] = 3
+    x, mask = torch.full((1, 1, 3, 3), 2.0), torch.ones(1, 1, 3, 3)
+    mask[0, 0, 1, 1] = 0
+    assert layer(x)[0, 0, 1, 1] == 3 * (9 * 3) + 1
+    assert layer(x, mask)[0, 0, 1, 1] == 3 * (8 * 3) + 1
+    assert layer(x, mask)[0, 0].flatten().tolist() == [28, 46, 28, 46, 73, 46, 28, 46, 28]
+    assert torch.equal(layer(x, torch.zeros_like(mask)), torch.ones_like(x))
+
+
+def test_what_is_hidden_changes_nothing():
+    layer, x, mask = MaskGenerator(4), torch.randn(2, 4, 6, 6, generator=seeded()), torch.ones(2, 1, 6, 6)
+    mask[:, :, 2:4, 2:4] = 0
+    other = torch.where(mask == 0, 100, x)
+    torch.testing.assert_close(layer(x, mask), layer(other, mask), atol=0, rtol=0)
+    assert not torch.allclose(layer(x), layer(other))
+
+
+def test_masks_hide_their_ratio_of_positions_per_sample():
+    mask = draw_mask(torch.empty(4, 7, 100, 100), 0.3, generator=seeded())
+    assert mask.shape == (4, 1, 100, 100)                   # one mask for all channels
+    assert torch.equal(mask, (torch.rand(4, 1, 100, 100, generator=seeded()) >= 0.3).float())
+    hidden = 1 - mask.mean(dim=(1, 2, 3))
+    assert (hidden - 0.3).abs().max() < 4 * (0.3 * 0.7 / 100**2) ** 0.5
+    assert not torch.equal(mask[0], mask[1])
+
+
+@pytest.mark.parametrize(("ratio", "value"), [(0, 1), (1, 0)])
+def test_masks_can_hide_nothing_or_all(ratio, value):
+    assert (draw_mask(torch.empty(2, 3, 8, 8), ratio, generator=seeded()) == value).all()
 
 
 def test_training_hides_positions_and_validation_does_not(masked, images):
