@@ -41,14 +41,14 @@ def evaluate(maps: ArrayLike, masks: ArrayLike | None, image_scores: ArrayLike,
     ValueError
         Where shapes disagree, or a score is NaN or infinite (says which image).
     """
-    maps, scores, labels = _as_maps(maps), np.asarray(image_scores), np.asarray(image_labels)
+    maps, scores, labels = as_maps(maps), np.asarray(image_scores), np.asarray(image_labels)
     if scores.shape != maps.shape[:1] or labels.shape != maps.shape[:1]:
         raise ValueError(f"{len(maps)} maps need one score and one label each, but image_scores is {scores.shape} "
                          f"and image_labels is {labels.shape}")
     numbers = {"image_auroc": auroc(scores, labels)}
     if masks is None:
         return numbers | dict.fromkeys(METRICS[1:], float("nan"))
-    curves = _curves(maps, _as_masks(masks, maps), 8)
+    curves = _curves(maps, as_masks(masks, maps), 8)
     return numbers | {"pixel_auroc": curves.roc_area(), "pixel_ap": curves.average_precision(),
                       "pro": curves.pro_area(), "iap": curves.iap(), "iap90": curves.iap_at(90)}
 
@@ -219,8 +219,8 @@ def pixel_curves(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) ->
     ValueError
         Where shapes disagree, or a map holds NaN or infinite values (says which image).
     """
-    maps = _as_maps(maps)
-    return _curves(maps, _as_masks(masks, maps), connectivity)
+    maps = as_maps(maps)
+    return _curves(maps, as_masks(masks, maps), connectivity)
 
 
 def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
@@ -243,7 +243,7 @@ def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
     """
     if connectivity not in STRUCTURES:
         raise ValueError(f"connectivity is 4 or 8, not {connectivity!r}")
-    masks = _as_bool(masks, "masks")
+    masks = as_bool(masks, "masks")
     labels = np.zeros(masks.shape, np.int32)
     count = 0
     for i in np.flatnonzero(masks.any(axis=(1, 2))):
@@ -315,14 +315,15 @@ def _score_curves(scores: ArrayLike, labels: ArrayLike) -> PixelCurves:
     return _curves(scores.reshape(1, 1, -1), labels.reshape(1, 1, -1), 8)     # one row of pixels
 
 
-def _as_bool(values: ArrayLike, name: str) -> np.ndarray:
+def as_bool(values: ArrayLike, name: str) -> np.ndarray:
+    """Labels or masks, also of 0 and 1, as a bool array."""
     values = np.asarray(values)
     if values.dtype != bool and not np.isin(values, (0, 1)).all():
         raise ValueError(f"{name} have values besides 0 and 1; say what counts as anomalous, as in `{name} >= 128`")
     return values.astype(bool, copy=False)
 
 
-def _as_finite(values: ArrayLike, name: str) -> np.ndarray:
+def as_finite(values: ArrayLike, name: str) -> np.ndarray:
     """As float32 or float64, whichever holds the values exactly, the first axis being images."""
     values = np.asarray(values)
     values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
@@ -333,17 +334,19 @@ def _as_finite(values: ArrayLike, name: str) -> np.ndarray:
     return values
 
 
-def _as_maps(maps: ArrayLike) -> np.ndarray:
-    maps = _as_finite(maps, "map")
+def as_maps(maps: ArrayLike) -> np.ndarray:
+    """Finite (N, H, W) maps as a float array."""
+    maps = as_finite(maps, "map")
     if maps.ndim != 3:
         raise ValueError(f"maps must be (N, H, W), not {maps.shape}")
     return maps
 
 
-def _as_masks(masks: ArrayLike | None, maps: np.ndarray) -> np.ndarray:
+def as_masks(masks: ArrayLike | None, maps: np.ndarray) -> np.ndarray:
+    """Masks of the maps' shape as a bool array."""
     if masks is None:
         raise ValueError("pixel numbers need masks, got None")
-    masks = _as_bool(masks, "masks")
+    masks = as_bool(masks, "masks")
     if masks.shape != maps.shape:
         raise ValueError(f"maps are {maps.shape} but masks are {masks.shape}; bring them to one size first")
     return masks
@@ -392,8 +395,8 @@ def region_thresholds(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 
     images : (K,) int array
         The image of each region.
     """
-    maps = _as_maps(maps)
-    masks = _as_masks(masks, maps)
+    maps = as_maps(maps)
+    masks = as_masks(masks, maps)
     scores = maps[masks]
     deciding = _deciding(scores, label_regions(masks, connectivity)[masks])
     return scores[deciding], np.nonzero(masks)[0][deciding]
@@ -470,7 +473,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def _alike(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    scores, labels = _as_finite(scores, "score"), _as_bool(labels, "labels")
+    scores, labels = as_finite(scores, "score"), as_bool(labels, "labels")
     if scores.shape != labels.shape:
         raise ValueError(f"scores are {scores.shape} but labels are {labels.shape}")
     return scores, labels

@@ -101,11 +101,11 @@ def read_methods(source, scores, validation_maps, validation_scores) -> list[Met
 
 
 def _method_of(name: str, maps, scores, validation_maps, validation_scores) -> Method:
-    maps = metrics._as_maps(maps)
+    maps = metrics.as_maps(maps)
     if not maps.size:
         raise ValueError(f"the maps are empty, of shape {maps.shape}; give at least one image")
     if validation_maps is not None:
-        validation_maps = metrics._as_maps(validation_maps)
+        validation_maps = metrics.as_maps(validation_maps)
         validation_scores = validation_maps.max(axis=(1, 2)) if validation_scores is None else validation_scores
     return Method(name, maps, maps.max(axis=(1, 2)) if scores is None else scores, validation_maps, validation_scores)
 
@@ -117,17 +117,17 @@ def check_sources(methods: list[Method], images, masks, labels, names) -> tuple[
         if m.maps.shape != shape:
             raise ValueError(f"maps of {m.name} are {m.maps.shape}, those of {methods[0].name} are {shape}; methods "
                              f"are compared on the same images at one size")
-        m.scores = metrics._as_finite(m.scores, "score")
+        m.scores = metrics.as_finite(m.scores, "score")
         if m.scores.shape != shape[:1]:
             raise ValueError(f"{shape[0]} maps of {m.name} need one score each, but scores are {m.scores.shape}")
     for what, given in (("images", images), ("masks", masks), ("labels", labels), ("names", names)):
         if given is not None and len(given) != shape[0]:
             raise ValueError(f"there are {shape[0]} maps but {len(given)} {what}; give one of each per image")
     if masks is not None:
-        masks = metrics._as_masks(masks, methods[0].maps)
+        masks = metrics.as_masks(masks, methods[0].maps)
     if labels is None:
         return masks, None if masks is None else masks.any(axis=(1, 2))
-    return masks, metrics._as_bool(labels, "labels")
+    return masks, metrics.as_bool(labels, "labels")
 
 
 def title_of(runs: dict[str, LoadedRun], methods: list[Method]) -> str:
