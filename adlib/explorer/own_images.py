@@ -78,15 +78,15 @@ def folder_category(good: str | Path, new: str | Path | None = None, *, image_si
     ValueError
         Fewer than 8 good ones, or a file that cannot be read.
     """
-    good, train = find_input(good), photographs(good)
-    if len(train) < FEWEST_PHOTOGRAPHS:
-        raise ValueError(f"{good.resolve()} holds {len(train)} photographs, at least {FEWEST_PHOTOGRAPHS} are needed: "
+    good, paths = find_input(good), photographs(good)
+    if len(paths) < FEWEST_PHOTOGRAPHS:
+        raise ValueError(f"{good.resolve()} holds {len(paths)} photographs, at least {FEWEST_PHOTOGRAPHS} are needed: "
                          f"a fifth of them, at least two, is held back to set the threshold, and from fewer than six "
                          f"others there is too little to learn what is normal; take more of good parts")
-    kept, held = split_validation(len(train))
-    test = photographs(new) if new else [train[i] for i in held]
-    value_range = find_range(train)
-    images = read_images(train, image_size, value_range)
+    kept, held = split_validation(len(paths))
+    test = photographs(new) if new else [paths[i] for i in held]
+    value_range = find_range(paths)
+    images = read_images(paths, image_size, value_range)
     return Category(
         name=good.resolve().name,
         train=images[kept],

@@ -308,9 +308,9 @@ def test_an_axis_of_shares_puts_rare_scores_where_they_can_be_reached(opened):
     page = opened(shown)
     page.get_by_role("combobox", name="Axis").select_option("share")
     drawn(page, "e.setPosition(0.5)")
-    reach = shown.coded[0].pixels_at_or_above
+    pixels = shown.coded[0].pixels_at_or_above
     code = page.evaluate(f"{EXPLORER}.code")
-    assert reach[code] <= np.sqrt(reach[0]) <= reach[code - 1]
+    assert pixels[code] <= np.sqrt(pixels[0]) <= pixels[code - 1]
     assert "share of all pixels" in page.locator(".plots").text_content()
 
 

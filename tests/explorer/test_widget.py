@@ -144,7 +144,7 @@ def check_numbers(found, maps, masks, scores, labels, t):
         sum((maps[i][r] >= np.float64(t)).mean() > 0.5 for i, r in regions), len(regions))
 
 
-def test_overlap_and_reach_lie_on_the_pro_and_roc_curves():
+def test_overlap_and_pixels_at_or_above_lie_on_the_pro_and_roc_curves():
     maps, images, masks, labels = case(3, levels=3)      # few scores: each is an edge
     coded, curves = ThresholdExplorer(maps, images, masks, labels).coded[0], metrics.pixel_curves(maps, masks)
     codes = [quantize.code_of(t, coded.edges) for t in curves.thresholds]

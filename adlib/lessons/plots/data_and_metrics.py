@@ -9,7 +9,7 @@ from adlib import find_input, metrics
 from adlib.data.category import Category, list_categories
 from adlib.data.images import read_image, read_mask, shrink_mask
 from adlib.data.listing import list_files
-from adlib.explorer.quantize import CMAP, normal_scale
+from adlib.explorer import CMAP, normal_scale
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
 from adlib.lessons.plots.diagrams import BLUE, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.metrics import METRIC_NAMES

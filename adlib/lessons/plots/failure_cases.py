@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.data.category import Category
-from adlib.explorer.quantize import CMAP
+from adlib.explorer import CMAP
 from adlib.lessons import failures
 from adlib.lessons.appearance import ALIGNED, RegionAppearance
 from adlib.lessons.failures import Facts, Failure

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.data.category import Category
-from adlib.explorer.quantize import CMAP
+from adlib.explorer import CMAP
 from adlib.lessons.feature_space import Patches, Positions
 from adlib.lessons.plots import (
     ACCENT,

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.data.category import Category
-from adlib.explorer.quantize import CMAP, normal_scale
+from adlib.explorer import CMAP, normal_scale
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, OUTLINE, QUIET, defect_name, new_figure, picture
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.networks.layers import upsample
