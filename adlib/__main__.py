@@ -1,7 +1,6 @@
 """The command line: python -m adlib demo | run | try | sweep | results | data."""
 
 import argparse
-import io
 import os
 import shlex
 import sys
@@ -14,9 +13,7 @@ TOUR = tuple(dict.fromkeys(execute.LESSON_OF.values()))      # the lessons that 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")       # printing never fails on a narrow encoding
+    execute.escape_output()
     arguments = sys.argv[1:] if arguments is None else arguments
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = build_parser().parse_args(arguments[:end])

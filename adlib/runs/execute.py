@@ -220,6 +220,13 @@ def keep_notebook(folder: Path) -> None:
             (folder / UNDER_WAY).unlink(missing_ok=True)
 
 
+def escape_output() -> None:
+    """Let printing never fail: what the terminal's encoding lacks is shown as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 class Indented(io.TextIOBase):
     """A kernel's prints on the terminal, set apart from the runner's own."""
 

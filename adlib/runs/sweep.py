@@ -119,8 +119,9 @@ def watch(left: list[Planned], machine: Machine, command: list[str], *, log: Cal
                 time.sleep(every)
     except KeyboardInterrupt:
         log("ending the runs; the same command goes on where they stopped")
-        end(process)
         raise
+    finally:
+        end(process)        # whatever it was: a closed pipe, a torn entry
     report_progress(left, machine, log)
     failed = missing(left)
     if process.returncode and not any(run.began for run in left):
@@ -182,11 +183,12 @@ def reason(run: Planned) -> str:
 def end(process: subprocess.Popen, patience: float = 10.0) -> None:
     """End snakemake and the runs below it, in the end by force; files are complete or not there, whenever it is."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
         with suppress(ProcessLookupError):
             os.killpg(process.pid, name)
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-            return
 
 
 @contextmanager
@@ -205,6 +207,7 @@ def signals_as_interrupts() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
+        execute.escape_output()
         execute_planned(Path(sys.argv[1]), sys.argv[2])
     except (OSError, ValueError, RuntimeError) as found:
         sys.exit(f"error: {found}")

@@ -184,6 +184,14 @@ def test_a_failed_lesson_is_kept_up_to_its_cell(lesson, tmp_path):
     assert any("before" in output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
+def test_prints_on_a_narrow_terminal_are_escaped(monkeypatch):
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    execute.escape_output()
+    print("ü \udcff", flush=True)
+    assert narrow.buffer.getvalue() == b"\\xfc \\udcff\n"
+
+
 def test_prints_are_indented_by_line():
     stream = io.StringIO()
     execute.Indented(stream).write("one\ntwo")

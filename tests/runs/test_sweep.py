@@ -253,6 +253,18 @@ def test_what_snakemake_says_against_it_is_shown(tmp_path):
         said(toy_runs(tmp_path, "works"), options=["--no-such-option"])
 
 
+def test_whatever_stops_the_watch_ends_the_runs(tmp_path):
+    def log(line):
+        raise BrokenPipeError("the terminal is gone")
+
+    planned = toy_runs(tmp_path, "works", "long")
+    with pytest.raises(BrokenPipeError):
+        sweep.execute_plan(planned, CPU, log=log)
+    pids = [int(path.read_text()) for path in tmp_path.rglob("begun")]
+    assert pids
+    wait_for(lambda: not any(alive(pid) for pid in pids), 10)
+
+
 OUTSIDE = """
 import sys
 from pathlib import Path
