@@ -159,7 +159,8 @@ def train_stage(state: TrainingState, cache_bytes: float) -> None:
     steps, size = count_steps(state.now, len(state.train))
     every = state.now.validate_every or max(1, round(len(state.train) / size))
     order = draw_order(len(state.train), steps * size, seed=state.seed + 10007 * (state.stage + 1)).view(steps, size)
-    order, (features, held_features) = order.to(state.train.device), cache_features(state, cache_bytes)
+    order = order.to(state.train.device)
+    features, held_features = cache_features(state, cache_bytes)
     reporter, pending = ProgressReporter(state.step, steps), []
     take_snapshot(state)
     set_modes(state)
@@ -382,7 +383,8 @@ def latest_losses(history: History) -> str:
 def save_checkpoint(state: TrainingState) -> None:
     """Write all that is needed to go on, atomically."""
     now = time.perf_counter()
-    state.history.seconds, state.counted, state.saved = state.history.seconds + now - state.counted, now, now
+    state.history.seconds += now - state.counted
+    state.counted = state.saved = now
     if not state.checkpoint:
         return
     going = state.stage < len(state.stages)

@@ -144,8 +144,9 @@ class SpatialReconstruction(nn.Module):
         return torch.where(r > 0.5, 1, r), torch.where(r > 0.5, 0, r)
 
     def forward(self, x: Tensor) -> Tensor:
-        (a, b), (c, d) = ((x * gate.to(x.dtype)).chunk(2, dim=1) for gate in self.gates(x))
-        return torch.cat([a + d, b + c], dim=1)
+        informative, redundant = (x * gate.to(x.dtype) for gate in self.gates(x))
+        first, second = redundant.chunk(2, dim=1)
+        return informative + torch.cat([second, first], dim=1)      # crossed: each half gets the other's redundant one
 
 
 class ChannelReconstruction(nn.Module):
