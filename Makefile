@@ -24,7 +24,7 @@ lab: $(VENV)/installed
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 clean:
