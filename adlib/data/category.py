@@ -79,17 +79,9 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     for text in [*map(str, files.unused), *group_faults(doubts)]:
         warnings.warn(f"{name}: {text}", stacklevel=2)
     defects = [path.parent.name for path in test]
-    return Category(
-        name=name,
-        train=images[kept],
-        validation=images[held],
-        test=images[len(train) :],
-        masks=masks,
-        labels=torch.tensor([defect != "good" for defect in defects]),
-        defects=defects,
-        paths=test,
-        value_range=value_range,
-    )
+    return Category(name, train=images[kept], validation=images[held], test=images[len(train) :], masks=masks,
+                    labels=torch.tensor([defect != "good" for defect in defects]), defects=defects, paths=test,
+                    value_range=value_range)
 
 
 def check_image_size(size: int) -> None:
@@ -226,14 +218,7 @@ def one_class_category(name: str, category: str, *, image_size: int = 64,
     drawn = draw(name, category, limit=limit)
     kept, held = split_validation(len(drawn.train))
     train = as_images(drawn.train, image_size)
-    return Category(
-        name=category,
-        train=train[kept],
-        validation=train[held],
-        test=as_images(drawn.test, image_size),
-        masks=None,
-        labels=torch.tensor([defect != "good" for defect in drawn.defects]),
-        defects=drawn.defects,
-        paths=[ROOT / "data" / name / "test" / f"{number:04}" for number in drawn.numbers],
-        image_level=True,
-    )
+    paths = [ROOT / "data" / name / "test" / f"{number:04}" for number in drawn.numbers]
+    return Category(category, train=train[kept], validation=train[held], test=as_images(drawn.test, image_size),
+                    masks=None, labels=torch.tensor([defect != "good" for defect in drawn.defects]),
+                    defects=drawn.defects, paths=paths, image_level=True)

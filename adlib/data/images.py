@@ -41,9 +41,9 @@ def open_upright(path: Path) -> Iterator[ImageFile.ImageFile]:
                 raise Fault(path, f"has {file.width} x {file.height} px, more than {MOST_PIXELS // 10**6} million",
                             "cut it into tiles, or shrink it and its mask")
             yield file
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        if isinstance(error, Fault):
-            raise
+    except Fault:
+        raise
+    except Exception as error:          # decoders raise errors of many kinds on what is broken
         raise Fault(path, f"cannot be decoded ({error})", "replace or remove it") from error
 
 

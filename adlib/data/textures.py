@@ -22,7 +22,7 @@ PHOTOGRAPHS = (
 
 
 def load_textures(source: str | Path, size: int, *, limit: int | None = TEXTURE_LIMIT, seed: int = 0) -> Tensor:
-    """Textures for `perlin.corrupt`, resized straight to the square.
+    """(T, 3, size, size) uint8 textures for `perlin.corrupt`, resized straight to the square.
 
     Parameters
     ----------
@@ -35,10 +35,6 @@ def load_textures(source: str | Path, size: int, *, limit: int | None = TEXTURE_
         Of a larger folder, this many images are drawn; None takes all (DTD: 5,640, 1.1 GB at 256 px).
     seed : int
         Of that draw.
-
-    Returns
-    -------
-    (T, 3, size, size) uint8 tensor
 
     Raises
     ------

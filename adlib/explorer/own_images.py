@@ -131,7 +131,7 @@ def show_results(folder: Path, *, most: int = 10) -> None:
     print(f"\n{'score':>10}           photograph")
     for i in (-found.scores).argsort(kind="stable")[:most]:
         verdict = "flagged" if found.scores[i] >= threshold else "passed "
-        print(f"{found.scores[i]:>10.4g}  {verdict}  {paths[i].name}")
+        print(f"{found.scores[i]:>10.4g}  {verdict}  {printable(paths[i].name)}")
     print(f"\n{words}\n\nsheet: {sheet}\nrun:   {folder}\nTo score others with it:\n"
           f"    from adlib.runs import load_run\n"
           f"    print(load_run({str(folder)!r}).score(['photograph.jpg']).scores)", flush=True)

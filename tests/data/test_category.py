@@ -63,7 +63,8 @@ def test_a_cameras_orientation_tag_is_obeyed(bolt, tmp_path):
     pixels = read_image(bolt / "test/crack/000.jpg", 32)
     assert pixels[:10, :, 0].min() > 200
     assert pixels[-10:, :, 0].max() < 50
-    load_category(tmp_path, "bolt", image_size=32)
+    with pytest.warns(UserWarning, match="covers more than half of its image"):
+        load_category(tmp_path, "bolt", image_size=32)
 
 
 def test_without_ground_truth_there_are_no_masks(tmp_path):
