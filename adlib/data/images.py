@@ -192,11 +192,12 @@ def read_page(file: ImageFile.ImageFile) -> tuple[np.ndarray, set[tuple[str, str
             return opaque, {("is drawn in black on transparency", "what is opaque is read as anomalous")}
     if not drawn.any():
         return drawn, set()
-    unclear = (levels[drawn] != levels[drawn][0]).any()
-    if levels.dtype == np.uint8 and brightness[drawn].max() > 127:
+    inside, brightest = levels[drawn], brightness[drawn].max()
+    unclear = (inside != inside[0]).any()
+    if levels.dtype == np.uint8 and brightest > 127:
         # Nearly black is black beside what is bright: compression leaves fringes, also in a PNG made from a JPEG.
         share = 4 if file.format in {"JPEG", "MPO", "WEBP", "AVIF"} else 16
-        drawn &= brightness > brightness[drawn].max() // share
+        drawn &= brightness > brightest // share
     words = ("holds several levels or colours besides black", "all but the nearly black are read as anomalous")
     return drawn, {words} if unclear else set()
 

@@ -85,6 +85,17 @@ def test_the_validation_photographs_are_not_learnt_from(tmp_path):
     assert np.array_equal(data.validation[0].permute(1, 2, 0), wanted)
 
 
+def test_photographs_of_more_than_8_bits_are_scaled_alike(tmp_path):
+    for i in range(8):
+        pixels = texture(np.random.default_rng(i))[..., 0]
+        save(tmp_path / f"plain/{i}.png", pixels)
+        save(tmp_path / f"parts/{i}.tif", (pixels / 255 * 4095).round().astype(np.uint16))
+    plain, deep = (folder_category(tmp_path / name, image_size=64) for name in ("plain", "parts"))
+    assert (plain.value_range, deep.value_range) == (None, (0, 4095))
+    assert (plain.train.int() - deep.train.int()).abs().max() <= 1
+    assert (plain.test.int() - deep.test.int()).abs().max() <= 1
+
+
 def prepare_few(root):
     photograph(root / "parts", 7)
 
