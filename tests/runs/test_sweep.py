@@ -331,7 +331,7 @@ def test_a_sweep_with_an_unreadable_category_and_a_killed_run(tmp_path, monkeypa
     assert "1 done, 3 failed" in out
     failed = [json.loads(path.read_text()) for path in tmp_path.rglob("failed.json")]
     assert [entry["category"] for entry in failed] == ["nut", "nut"]
-    assert all("003.png cannot be read" in entry["error"]["message"] for entry in failed)
+    assert all("003.png cannot be decoded" in entry["error"]["message"] for entry in failed)
     assert "status 137 (killed" in out
     complete = next(tmp_path.rglob("run.json"))
     before = complete.stat().st_mtime_ns
