@@ -101,9 +101,9 @@ def pair_masks(images: list[Path], truth: Path, faults: list[Fault]) -> dict[Pat
     """The mask of each image that has one in a folder: by name, but for a _mask at its end, capitals and encoding."""
     if truth.name == "good":
         return {}
-    masks, found = {}, {}
-    left = [p for p in visible(truth) if (images_in(p) if p.is_dir() else p.suffix.lower() in SUFFIXES)]
-    for mask in left:
+    masks, found, taken = {}, {}, set()
+    there = [p for p in visible(truth) if (images_in(p) if p.is_dir() else p.suffix.lower() in SUFFIXES)]
+    for mask in there:
         name = mask.name if mask.is_dir() else mask.stem
         for stem in {name, MASK_ENDING.sub("", name)}:
             found.setdefault(matching_name(stem), {})[mask] = stem
@@ -113,11 +113,14 @@ def pair_masks(images: list[Path], truth: Path, faults: list[Fault]) -> dict[Pat
         if len(candidates) > 1:
             faults.append(Fault(candidates[1], f"and {candidates[0].name} are both masks of {image.name}",
                                 "keep one, or put them into a folder of the image's name, which unites them"))
+        if candidates and candidates[0] in taken:
+            faults.append(Fault(image, f"has another image's mask, {candidates[0].name}",
+                                "give each image a name of its own, and its mask too"))
         if candidates:
             masks[image] = candidates[0]
-        left = [mask for mask in left if mask not in candidates]
+        taken.update(candidates)
     faults += [Fault(mask, f"belongs to no image in test/{truth.name}",
-                     "rename it to <image's name>_mask.png or remove it") for mask in left]
+                     "rename it to <image's name>_mask.png or remove it") for mask in there if mask not in taken]
     return masks
 
 

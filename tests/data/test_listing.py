@@ -141,6 +141,13 @@ def test_two_masks_of_an_image_are_a_problem(bolt, tmp_path):
     assert len(describe(tmp_path)) == 1
 
 
+@pytest.mark.parametrize("name", ["002.jpg", "002.PNG"])
+def test_two_images_of_a_mask_are_a_problem(bolt, tmp_path, name):
+    save(bolt / "test/crack" / name, np.zeros((48, 40), np.uint8))
+    with pytest.raises(ValueError, match=r"crack/002\.\w+ has another image's mask, 002_mask\.png; give each image"):
+        load_category(tmp_path, "bolt")
+
+
 @pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize("name", ["Good", "GOOD", "ok", "OK", "normal", "Normal", "non-defective", "defect_free"])
 def test_a_folder_that_is_nearly_good_is_explained(bolt, tmp_path, capsys, part, name):
