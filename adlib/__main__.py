@@ -211,7 +211,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
-    from adlib.demo import download
+    from adlib.data import download
 
     print(f"unpacked into {download.fetch(options.url, sha256=options.sha256, name=options.name)}")
     return 0

@@ -15,7 +15,7 @@ import pytest
 from adlib import ROOT, __version__
 
 PACKAGE = ROOT / "adlib"
-CORE = ("networks", "losses.py", "perlin.py", "metrics.py", "data", "training.py", "recipes.py", "settings.py")
+CORE = ("networks", "losses.py", "perlin.py", "metrics.py", "data", "training.py", "recipes.py")
 ROOMS = ("demo", "runs", "explorer", "lessons")
 # A method or a lesson may have a module in several rooms: its network, its figures, its exercises.
 LESSON_MODULES = {"ablations", "data_and_metrics", "destseg", "failure_cases", "feature_space", "masked_rd", "results",
@@ -52,7 +52,7 @@ def test_the_contract_notices(tmp_path, module, line, complaint):
 
 def test_the_listing():
     found = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    assert found == {"__init__.py", "__main__.py", "py.typed", *CORE, *ROOMS}
+    assert found == {"__init__.py", "__main__.py", "py.typed", "settings.py", *CORE, *ROOMS}
 
 
 def test_the_core_is_small():

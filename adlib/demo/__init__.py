@@ -1,4 +1,4 @@
-"""Where data come from: six categories in MVTec AD's layout, made here the same from the same seed, and downloads."""
+"""The embedded demo data set: six categories in MVTec AD's layout, made here, the same bytes from the same seed."""
 
 from adlib.demo.generate import CATEGORIES, ensure, make_set, root
 

@@ -22,16 +22,14 @@ def fetch(url: str, *, sha256: str | None = None, name: str | None = None, folde
     url : str
         Of a .tar, .tar.gz, .tar.xz, .tgz or .zip.
     sha256 : str, optional
-        Of the archive, in hexadecimal. Without it the sum found is printed, so that the next call can check.
+        Of the archive, in hexadecimal; the sum found is printed.
     name : str, optional
         Folder to make; by default the archive's name. An archive's single top folder is left out.
 
     Raises
     ------
-    FileExistsError
-        The folder is there already.
-    ValueError
-        Wrong checksum, no archive, or an archive with a member that would land outside.
+    FileExistsError, ValueError
+        The folder is there already; a wrong checksum, no archive, or a member that would land outside.
     """
     folder = find_output(folder)
     archive = folder / (Path(urlparse(url).path).name or "archive")
@@ -53,27 +51,23 @@ def fetch(url: str, *, sha256: str | None = None, name: str | None = None, folde
     return target
 
 
-def download_file(url: str, part: Path, *, chunk: int = 1 << 20) -> None:
+def download_file(url: str, part: Path, *, chunk: int = 50 << 20) -> None:
     """Fetch `url` into `part`, appending to what is there if the server can send the rest."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=30)
     except HTTPError as error:
-        if error.code == 416 and have:      # nothing is left to send: the part is whole
+        if error.code == 416 and have:      # nothing is left to send: the part is complete
             return
         raise
     with response, part.open("ab" if response.status == 206 else "wb") as file:
-        done, shown = file.tell(), 0
-        total = done + int(response.headers.get("Content-Length") or 0)
+        total = file.tell() + int(response.headers.get("Content-Length") or 0)
         while data := response.read(chunk):
             file.write(data)
-            done += len(data)
-            if done - shown >= 50 * chunk:
-                print(f"{done / 1e6:.0f} of {total / 1e6:.0f} MB", flush=True)
-                shown = done
-    if done < total:
-        raise OSError(f"{url} broke off at {done} of {total} bytes; call again to go on from there")
+            print(f"{file.tell() / 1e6:.0f} of {total / 1e6:.0f} MB", flush=True)
+        if file.tell() < total:
+            raise OSError(f"{url} broke off at {file.tell()} of {total} bytes; call again to go on from there")
 
 
 def unpack(archive: Path, target: Path) -> None:
