@@ -17,8 +17,8 @@ from PIL import Image
 
 from adlib import __main__
 from adlib.data.category import describe, list_categories, load_category
+from adlib.data.download import unpack
 from adlib.data.textures import load_textures
-from adlib.demo.download import unpack
 from adlib.explorer.own_images import folder_category
 
 
