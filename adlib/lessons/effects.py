@@ -1,0 +1,211 @@
+"""Lessons 02, 03 and 06: what a trained student sees. Is its answer about this image, or would any do as well?
+
+A cosine has an easy way out: the direction that all images share. Every distance here is a mean over the normal
+validation images of 1 - cos to the teacher's features, with another answer in the student's place each time.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Generator, Tensor, nn
+
+from adlib import perlin
+from adlib.data import Category
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure
+from adlib.losses import cosine_distance
+from adlib.networks.layers import to_float
+from adlib.networks.masked_rd import MaskedRD, ReverseDistillation, draw_mask
+from adlib.networks.teacher import Pyramid
+
+ALIVE = 1 / 3               # of the teacher's difference between two images: what a student that sees has at least
+
+ANSWERS = {                 # in the student's place, for every method
+    "own": "own image",
+    "other": "another image",
+    "noise": "noise",
+    "constant": "one vector",
+    "position": "mean per position",
+}
+OTHERS = {
+    "teacher_apart": "the teacher's features of two images",
+    "student_apart": "the student's answers to two images",
+    "repaired": "student on the corrupted image, inside the corruption",
+    "corrupted": "teacher on the corrupted image, inside the corruption",
+    "inside": "mean per position, inside the corruption",
+    "hidden": "restored at hidden positions",
+    "visible": "restored at visible positions",
+    "bare": "without the generators",
+    "twin_hidden": "at hidden positions, twin trained without masks",
+    "twin_visible": "at visible positions, twin trained without masks",
+}
+
+
+@torch.no_grad()
+def measure_effects(models: Mapping[str, nn.Module], category: Category, *, textures: Tensor | None = None,
+                    twins: Mapping[str, MaskedRD] | None = None, seed: int = 0) -> pd.DataFrame:
+    """The effects of each trained model, per level: mean cosine distances on normal validation images.
+
+    Parameters
+    ----------
+    models : mapping of a name to a trained network
+        `STFPM`, `DeSTSeg`, `ReverseDistillation` or `MaskedRD`; they are put in eval mode.
+    category : Category
+        Its training images give the means, at least two validation images are measured.
+    textures : (T, 3, S, S) uint8 tensor, optional
+        With them, what the students make of synthetic anomalies.
+    twins : mapping of a name to MaskedRD, optional
+        For masked models of these names, the same network trained with `mask_ratio=0`; masks are drawn at the ratio of
+        the model, the same for both.
+    seed : int
+        Of noise, corruptions and masks.
+
+    Returns
+    -------
+    DataFrame
+        A row for each (method, level), a column for each of `ANSWERS` and `OTHERS`; NaN where it does not apply.
+
+    Raises
+    ------
+    ValueError
+        One validation image only: there is no other to compare with.
+    """
+    if len(category.validation) < 2:
+        raise ValueError(f"{category.name} has {len(category.validation)} validation image; two answers can be "
+                         f"compared from two on")
+    tables = {}
+    for name, model in models.items():
+        model.eval()
+        columns = measure_answers(model, category, seed=seed)
+        if textures is not None:
+            columns |= measure_repair(model, category, textures, seed=seed)
+        if isinstance(model, MaskedRD) and model.generators:
+            columns |= measure_masks(model, category, (twins or {}).get(name), seed=seed)
+        tables[name] = pd.DataFrame(columns, index=pd.Index(levels_of(model), name="level"))
+    return pd.concat(tables, names=["method"]).reindex(columns=[*ANSWERS, *OTHERS])
+
+
+def measure_answers(model: nn.Module, category: Category, *, seed: int) -> dict[str, list[float]]:
+    """Distance of the teacher's features to each of `ANSWERS`, and how far two images are apart."""
+    images = on_device(model, category.validation)
+    noise = torch.rand(images.shape, generator=Generator().manual_seed(seed)).to(images)
+    t, s = model.features(images)
+    mean = mean_features(model, category.train)
+    constant = [m.mean(dim=(2, 3), keepdim=True) for m in mean]
+    return {
+        "own": mean_distance(t, s),
+        "other": mean_distance(t, next_image(s)),
+        "noise": mean_distance(t, model.features(noise)[1]),
+        "constant": mean_distance(t, [m.expand_as(a) for m, a in zip(constant, t, strict=True)]),
+        "position": mean_distance(t, [m.expand_as(a) for m, a in zip(mean, t, strict=True)]),
+        "teacher_apart": mean_distance(t, next_image(t)),
+        "student_apart": mean_distance(s, next_image(s)),
+    }
+
+
+def measure_repair(model: nn.Module, category: Category, textures: Tensor, *, seed: int) -> dict[str, list[float]]:
+    """Inside synthetic anomalies, distance to what the teacher sees in the clean image; NaN if a level has no cell."""
+    generator, clean = Generator().manual_seed(seed), to_float(category.validation)
+    corrupted, masks = perlin.corrupt(clean, textures, generator=generator)
+    t = model.features(on_device(model, clean))[0]
+    broken, repaired = model.features(on_device(model, corrupted))
+    inside = [F.interpolate(masks, size=a.shape[-2:], mode="area")[:, 0].to(a.device) > 0.5 for a in t]
+    mean = [m.expand_as(a) for m, a in zip(mean_features(model, category.train), t, strict=True)]
+    return {name: mean_distance(t, answer, inside)
+            for name, answer in [("repaired", repaired), ("corrupted", broken), ("inside", mean)]}
+
+
+def measure_masks(model: MaskedRD, category: Category, twin: MaskedRD | None, *, seed: int) -> dict[str, list[float]]:
+    """What the generators restore behind masks and beside them, and what the decoder alone is worth."""
+    images, ratio = on_device(model, category.validation), model.mask_ratio or 0.5
+    columns = {}
+    for prefix, net in [("", model), ("twin_", twin)]:
+        if net is None:
+            continue
+        generator = Generator().manual_seed(seed)
+        t, decoded = ReverseDistillation.features(net.eval(), images)      # without the generators
+        masks = [draw_mask(x, ratio, generator=generator) for x in decoded]
+        restored = net.restore(decoded, masks)
+        columns[prefix + "hidden"] = mean_distance(t, restored, [m[:, 0] == 0 for m in masks])
+        columns[prefix + "visible"] = mean_distance(t, restored, [m[:, 0] == 1 for m in masks])
+        columns.setdefault("bare", mean_distance(t, decoded))
+    return columns
+
+
+def student_sees(table: pd.DataFrame) -> pd.DataFrame:
+    """Whether each student sees, per (method, level): the tests that a collapsed one fails.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `measure_effects`.
+
+    Returns
+    -------
+    DataFrame of bool
+        `differs`: two answers are apart by at least a third of what the teacher's are. `own`: nearer to its own image
+        than to another. `beats_mean`: nearer than the mean per position. `repairs`: the same inside corruptions, False
+        where these were not measured.
+    """
+    return pd.DataFrame({
+        "differs": table["student_apart"] >= ALIVE * table["teacher_apart"],
+        "own": table["own"] < table["other"],
+        "beats_mean": table["own"] < table["position"],
+        "repairs": table["repaired"] < table["inside"],
+    })
+
+
+def plot_effects(table: pd.DataFrame) -> Figure:
+    """A row of axes per method, a column per level: the student's own answer beside those that need no student."""
+    methods, levels = (table.index.unique(name) for name in ("method", "level"))
+    figure, axes = new_figure(len(methods), len(levels), width=3.2, height=1.7, sharex=True, sharey=True)
+    colours = dict.fromkeys(ANSWERS, QUIET) | {"own": NORMAL, "other": ANOMALOUS, "position": ACCENT}
+    for row, method in zip(axes, methods, strict=True):
+        for ax, level in zip(row, levels, strict=True):
+            if (method, level) in table.index:
+                values = table.loc[(method, level), list(ANSWERS)]
+                ax.barh(range(len(ANSWERS)), values, color=[colours[name] for name in ANSWERS], height=0.7)
+            ax.set_title(f"{method}, level {level}")
+        row[0].set_yticks(range(len(ANSWERS)), ANSWERS.values())
+    axes[0, 0].invert_yaxis()       # shared by all
+    for ax in axes[-1]:
+        ax.set_xlabel("1 - cos to the teacher")
+    return figure
+
+
+# Helpers
+
+
+def levels_of(model: nn.Module) -> tuple[int, ...]:
+    """Levels at which teacher and student are compared."""
+    return tuple(getattr(model, "levels", model.teacher.levels))
+
+
+def on_device(model: nn.Module, images: Tensor) -> Tensor:
+    return to_float(images).to(model.teacher.mean.device)
+
+
+def mean_features(model: nn.Module, images: Tensor, *, batch: int = 32) -> Pyramid:
+    """Mean of the teacher's unit features at each position, (1, C_k, H_k, W_k) per compared level."""
+    wanted = [model.teacher.levels.index(level) for level in levels_of(model)]
+    totals = [0.0] * len(wanted)
+    for chunk in images.split(batch):
+        t = model.teacher(on_device(model, chunk))
+        totals = [total + F.normalize(t[k].float(), dim=1, eps=1e-6).sum(dim=0, keepdim=True)
+                  for total, k in zip(totals, wanted, strict=True)]
+    return [total / len(images) for total in totals]
+
+
+def next_image(features: Pyramid) -> Pyramid:
+    """Features of the next image in each image's place."""
+    return [f.roll(1, dims=0) for f in features]
+
+
+def mean_distance(t: Pyramid, s: Pyramid, where: list[Tensor] | None = None) -> list[float]:
+    """Mean over images and positions of 1 - cos, per level; `where` holds (N, H_k, W_k) bool tensors."""
+    distances = [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
+    if where is not None:
+        distances = [d[w] for d, w in zip(distances, where, strict=True)]
+    return [d.mean().item() for d in distances]

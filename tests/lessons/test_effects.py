@@ -1,0 +1,122 @@
+"""Effects against students whose answers are known: a copy of the teacher, a constant, one that knows only places."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from adlib.lessons import effects
+from adlib.losses import cosine_distance
+from adlib.networks.destseg import DeSTSeg
+from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
+from adlib.networks.stfpm import STFPM
+from adlib.networks.teacher import Teacher
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return Teacher(weights="random")
+
+
+@pytest.fixture(scope="module")
+def category():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (10, 3, 64, 64), generator=generator, dtype=torch.uint8)
+    return SimpleNamespace(name="noise", train=images[:6], validation=images[6:])
+
+
+@pytest.fixture(scope="module")
+def textures():
+    return torch.randint(0, 256, (3, 3, 64, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+
+
+class Answers(nn.Module):
+    """A model whose student's answer is a function of the images and of the teacher's features."""
+
+    def __init__(self, teacher, answer):
+        super().__init__()
+        self.teacher, self.answer = teacher, answer
+
+    def features(self, images):
+        t = self.teacher(images)
+        return t, [self.answer(f) for f in t]
+
+
+def test_a_copy_of_the_teacher_sees_everything_but_repairs_nothing(teacher, category, textures):
+    table = effects.measure_effects({"copy": Answers(teacher, torch.clone)}, category, textures=textures)
+    assert table["own"].max() < 1e-6
+    assert torch.allclose(*(torch.tensor(table[k].values) for k in ("student_apart", "teacher_apart")))
+    assert torch.allclose(*(torch.tensor(table[k].values) for k in ("other", "teacher_apart")))
+    assert torch.allclose(*(torch.tensor(table[k].values) for k in ("repaired", "corrupted")))
+    seen = effects.student_sees(table)
+    assert seen[["differs", "own", "beats_mean"]].to_numpy().all()
+
+
+def test_a_constant_is_found_out(teacher, category, textures):
+    table = effects.measure_effects({"dead": Answers(teacher, torch.ones_like)}, category, textures=textures)
+    assert table["student_apart"].max() < 1e-6
+    for other in ("other", "noise"):
+        assert torch.allclose(torch.tensor(table["own"].values), torch.tensor(table[other].values), atol=1e-6)
+    assert not effects.student_sees(table)[["differs", "own", "beats_mean", "repairs"]].to_numpy().any()
+
+
+def test_the_mean_per_position_is_the_training_images(teacher, category):
+    """By hand, level 2: unit vectors of the training images, averaged, against those of the validation images."""
+    table = effects.measure_effects({"copy": Answers(teacher, torch.clone)}, category)
+    unit = nn.functional.normalize(teacher(category.train / 255)[1], dim=1)
+    t = teacher(category.validation / 255)[1]
+    position = cosine_distance(t, unit.mean(dim=0, keepdim=True).expand_as(t)).mean()
+    constant = cosine_distance(t, unit.mean(dim=(0, 2, 3))[None, :, None, None].expand_as(t)).mean()
+    assert table.loc[("copy", 2), "position"] == pytest.approx(position.item(), abs=1e-6)
+    assert table.loc[("copy", 2), "constant"] == pytest.approx(constant.item(), abs=1e-6)
+    assert table["repaired"].isna().all()       # no textures, no repair
+    assert not effects.student_sees(table)["repairs"].any()
+
+
+def test_repair_is_measured_inside_the_corruption_only(teacher, category, textures):
+    """A student that sees the clean image repairs all, whatever is around."""
+    clean = [f.clone() for f in teacher(category.validation / 255)]
+    model = Answers(teacher, torch.clone)
+    model.features = lambda images: (teacher(images), clean)
+    repaired = effects.measure_repair(model, category, textures, seed=0)
+    assert max(repaired["repaired"]) < 1e-6
+    assert min(repaired["corrupted"]) > 0.01
+    whole = [cosine_distance(a, b).mean() for a, b in zip(clean, teacher(category.validation / 255), strict=True)]
+    assert max(whole) < 1e-6
+
+
+def test_every_method_has_its_rows(teacher, category, textures):
+    models = {"STFPM": STFPM(teacher, levels=(2, 3)), "DeSTSeg": DeSTSeg(teacher, student_width=8, width=8),
+              "RD4AD": ReverseDistillation(teacher), "masked RD": MaskedRD(teacher)}
+    table = effects.measure_effects(models, category, textures=textures, twins={"masked RD": MaskedRD(teacher, seed=1)})
+    assert list(table.loc["STFPM"].index) == [2, 3]
+    assert len(table) == 2 + 3 * 3
+    assert table[list(effects.ANSWERS)].notna().all(axis=None)
+    masked = ["hidden", "visible", "bare", "twin_hidden", "twin_visible"]
+    assert table.loc["masked RD", masked].notna().all(axis=None)
+    assert table.loc[["STFPM", "DeSTSeg", "RD4AD"], masked].isna().all(axis=None)
+    assert not any(model.training for model in models.values())
+    figure = effects.plot_effects(table)
+    assert len(figure.axes) == 4 * 3
+
+
+def test_a_generator_that_passes_on_what_it_gets_is_blind_behind_masks(teacher, category):
+    """Hidden positions are 0, orthogonal to everything: a distance of 1; visible ones are the decoder's own."""
+    model = MaskedRD(teacher)
+    model.generators = nn.ModuleList(Pass() for _ in model.levels)
+    columns = effects.measure_masks(model.eval(), category, None, seed=0)
+    assert columns["hidden"] == pytest.approx([1, 1, 1])
+    assert columns["visible"] == pytest.approx(columns["bare"], abs=0.05)
+    assert set(columns) == {"hidden", "visible", "bare"}
+
+
+class Pass(nn.Module):
+    def forward(self, x, mask=None):
+        return x if mask is None else x * mask
+
+
+def test_one_image_has_no_other(teacher, category):
+    one = SimpleNamespace(name="one", train=category.train, validation=category.validation[:1])
+    with pytest.raises(ValueError, match="one has 1 validation image"):
+        effects.measure_effects({"copy": Answers(teacher, torch.clone)}, one)
