@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adlib import find_input
+from adlib.lessons import TEACHERS
 from adlib.runs.execute import LESSON_OF
 from adlib.runs.parameters import lesson_parameters
 
 STFPM_METRICS = MASKED_METRICS = ("image_auroc", "pixel_auroc", "pro")
 DESTSEG_METRICS = ("image_auroc", "pixel_ap", "iap")
 OUR_METRICS = ("image_auroc", "pixel_ap", "pro")
-TEACHERS = "data/teachers/{backbone}-{dataset}.pt"      # relative, so that a run has the same identity everywhere
 EMBEDDED = "efficientnet_lite0"                         # its ImageNet weights come in a pip package
 
 

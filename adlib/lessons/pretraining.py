@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from adlib import ROOT, find_output
 from adlib.data.one_class import LabelledImages, read_cifar10, read_digits
-from adlib.lessons.ablations import TEACHERS
+from adlib.lessons import TEACHERS
 from adlib.networks.layers import to_float
 from adlib.networks.teacher import Teacher
 from adlib.settings import BACKBONES, write, write_json
