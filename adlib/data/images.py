@@ -40,6 +40,9 @@ def open_upright(path: Path) -> Iterator[ImageFile.ImageFile]:
             if file.width * file.height > MOST_PIXELS:
                 raise Fault(path, f"has {file.width} x {file.height} px, more than {MOST_PIXELS // 10**6} million",
                             "cut it into tiles, or shrink it and its mask")
+            if any("LA;16" in str(tile.args) for tile in file.tile):
+                raise Fault(path, "holds 16-bit grey with transparency, of which half the bits would be lost",
+                            "export it without transparency")
             yield file
     except Fault:
         raise

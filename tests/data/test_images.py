@@ -131,14 +131,14 @@ def scene(seed: int) -> np.ndarray:
     return 0.5 + 0.5 * np.sin(rows / (5 + seed) + columns / 7)
 
 
-def png_of_16_bit_colour(path, pixels: np.ndarray) -> None:
-    """Pillow writes none."""
+def png_of_16_bits(path, pixels: np.ndarray) -> None:
+    """(H, W, C) values of grey and alpha, colour, or colour and alpha: Pillow writes none of them."""
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
 
     def chunk(key: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + key + data + struct.pack(">I", zlib.crc32(key + data))
 
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2 if pixels.shape[2] == 3 else 6, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, {2: 4, 3: 2, 4: 6}[pixels.shape[2]], 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) +
                      chunk(b"IEND", b""))
 
@@ -151,9 +151,9 @@ def store(path, values: np.ndarray, kind: str) -> None:
         Image.fromarray(values.round().astype(np.uint8 if values.max() <= 255 and kind == "png" else np.uint16)).save(
             path.with_suffix(f".{kind}"))
     elif kind == "colour png":
-        png_of_16_bit_colour(path.with_suffix(".png"), colour.round())
+        png_of_16_bits(path.with_suffix(".png"), colour.round())
     elif kind == "alpha png":
-        png_of_16_bit_colour(path.with_suffix(".png"), np.dstack([colour, np.full(values.shape, 65535)]).round())
+        png_of_16_bits(path.with_suffix(".png"), np.dstack([colour, np.full(values.shape, 65535)]).round())
     elif kind in ("int32", "float"):
         Image.fromarray(values.round().astype(np.int32) if kind == "int32" else values.astype(np.float32)).save(
             path.with_suffix(".tif"))
@@ -169,6 +169,12 @@ def deep_category(root, top: float, kind: str, scenes=scene, count=8):
         store(root / f"bolt/train/good/{i}", scenes(i) * top, kind)
         store(root / f"bolt/test/good/{i}", scenes(i + 2) * top, kind)
     return root
+
+
+def test_deep_grey_with_transparency_is_refused_rather_than_halved(tmp_path):
+    png_of_16_bits(tmp_path / "a.png", np.dstack([scene(0) * 4095, np.full((48, 40), 65535)]))
+    with pytest.raises(ValueError, match=r"a.png holds 16-bit grey with transparency.*export it without"):
+        read_picture(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(("top", "kind"), [
