@@ -1,4 +1,4 @@
-"""The command line: python -m adlib demo | run | try | sweep | results | data."""
+"""The command line: python -m adlib demo | run | try | score | sweep | results | data."""
 
 import argparse
 import os
@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_demo(commands.add_parser("demo", help="make the demo data set and execute the lessons of the tour on it"))
     add_run(commands.add_parser("run", help="one ledger run: a method on a category"))
     add_try(commands.add_parser("try", help="your own photographs: train on good ones, score new ones"))
+    add_score(commands.add_parser("score", help="images of your own judged with a run, once or as they appear"))
     add_sweep(commands.add_parser("sweep", help="many ledger runs: methods x categories x seeds, or a named ablation"))
     add_results(commands.add_parser("results", help="the ledger as tables, the papers' numbers beside ours"))
     data = commands.add_parser("data", help="look at a data set, or fetch one").add_subparsers(required=True)
@@ -190,6 +191,24 @@ def run_try(options: argparse.Namespace) -> int:
     own_images.show_results(own_images.train(options.good, options.new, out_dir=options.out_dir, image_size=size,
                                        budget=options.budget))
     return 0
+
+
+def add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder of a run")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders with all below them, or globs")
+    parser.add_argument("--csv", default="scores.csv", metavar="FILE", help="where all scores are written")
+    parser.add_argument("--heatmaps", metavar="DIR", help="write each image under its heatmap there, as a PNG")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of words")
+    parser.add_argument("--watch", action="store_true", help="go on with new files of the folders, until Ctrl-C")
+    parser.set_defaults(command=run_score)
+    parser.epilog = "The exit code is 3 if an image was flagged, 0 if none was, and 1 after an error."
+
+
+def run_score(options: argparse.Namespace) -> int:
+    from adlib.explorer import score
+
+    return score.exit_code(score.score_paths(options.run, options.paths, table=options.csv, heatmaps=options.heatmaps,
+                                             as_json=options.json, watch=options.watch))
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:

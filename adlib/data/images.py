@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -232,6 +232,11 @@ def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
     ValueError
         None at all, or values or shapes that are not those of images; says which image.
     """
+    return torch.stack([as_image(image, size, i, value_range) for i, image in enumerate(list_images(images))])
+
+
+def list_images(images) -> Sequence:
+    """What `as_images` takes, as a sequence of at least one file or array."""
     if isinstance(images, str | Path):
         images = [images]
     if isinstance(images, Tensor):
@@ -240,7 +245,7 @@ def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
         raise ValueError(f"an array of shape {images.shape} may be one image or many; give [image] for one")
     if not len(images):
         raise ValueError("there are no images to score; give at least one")
-    return torch.stack([as_image(image, size, i, value_range) for i, image in enumerate(images)])
+    return images
 
 
 def as_image(image: str | Path | np.ndarray, size: int, number: int, value_range: Range | None) -> Tensor:

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import shlex
 from pathlib import Path
 
 import matplotlib as mpl
@@ -132,7 +133,9 @@ def show_results(folder: Path, *, most: int = 10) -> None:
     for i in (-found.scores).argsort(kind="stable")[:most]:
         verdict = "flagged" if found.scores[i] >= threshold else "passed "
         print(f"{found.scores[i]:>10.4g}  {verdict}  {printable(paths[i].name)}")
-    print(f"\n{words}\n\nsheet: {sheet}\nrun:   {folder}\nTo score others with it:\n"
+    print(f"\n{words}\n\nsheet: {sheet}\nrun:   {folder}\nTo score others with it, files or folders:\n"
+          f"    python -m adlib score {shlex.quote(str(folder))} photographs\n"
+          f"or in Python:\n"
           f"    from adlib.runs import load_run\n"
           f"    print(load_run({str(folder)!r}).score(['photograph.jpg']).scores)", flush=True)
 
@@ -194,13 +197,18 @@ def photograph_figure(photo: Image.Image, name: str, heat: np.ndarray, score: fl
                       scale: dict[str, float]) -> str:
     """A photograph, its heatmap at the same aspect, and the verdict."""
     photo.thumbnail((THUMBNAIL, THUMBNAIL))
-    colours = mpl.colormaps[CMAP](mpl.colors.Normalize(**scale)(heat), bytes=True)[..., :3]     # (256, 256, 3)
     name, verdict = html.escape(printable(name)), "&#9650; flagged" if flagged else "passed"
     where = "above" if flagged else "below"
     return (f'<figure{" class=flagged" if flagged else ""}><img src="{jpeg_url(photo)}" alt="photograph {name}"> '
-            f'<img src="{jpeg_url(Image.fromarray(colours).resize(photo.size))}" '
+            f'<img src="{jpeg_url(paint_heat(heat, scale, photo.size))}" '
             f'alt="heatmap of {name}: score {score:.4g}, {where} the threshold">'
             f"<figcaption><strong>{verdict}</strong>, score {score:.4g}<br>{name}</figcaption></figure>")
+
+
+def paint_heat(heat: np.ndarray, scale: dict[str, float], size: tuple[int, int]) -> Image.Image:
+    """A (256, 256) map in colour, at the (width, height) of its photograph."""
+    colours = mpl.colormaps[CMAP](mpl.colors.Normalize(**scale)(heat), bytes=True)[..., :3]     # (256, 256, 3)
+    return Image.fromarray(colours).resize(size)
 
 
 def jpeg_url(image: Image.Image) -> str:

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from adlib import find_input, networks
 from adlib.data.category import Category
-from adlib.data.images import as_images
+from adlib.data.images import Range, as_image, list_images
 from adlib.metrics import METRICS, image_threshold, pixel_threshold
 from adlib.networks.teacher import Teacher
 from adlib.runs.folder import (
@@ -36,7 +37,7 @@ from adlib.runs.folder import (
     read_runs,
     run_folder,
 )
-from adlib.settings import portable, write, write_json
+from adlib.settings import MAP_SIZE, portable, write, write_json
 from adlib.training import History, digest, peak_memory_mb, pick_device, predict
 
 __all__ = ["finish", "load_run", "read_runs", "start"]
@@ -205,6 +206,26 @@ def fingerprint(module: nn.Module) -> str:
     return digest([*module.parameters(), *module.buffers()])
 
 
+def decode_batches(images: Sequence, size: int, value_range: Range | None, *,
+                   batch: int = 32) -> Iterator[list[Tensor | Exception]]:
+    """(3, size, size) uint8 of each image, or the error that says why it is none, a batch at a time.
+
+    While a batch is in use the next is decoded, and no more: any number of files can be gone through.
+    """
+    def attempt(number: int) -> Tensor | Exception:
+        try:
+            return as_image(images[number], size, number, value_range)
+        except (OSError, ValueError) as error:
+            return error
+
+    batches = [range(i, min(i + batch, len(images))) for i in range(0, len(images), batch)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:        # Pillow releases the interpreter
+        ahead = iter(())
+        for following in [*batches, ()]:
+            decoded, ahead = ahead, pool.map(attempt, following)
+            yield list(decoded)
+
+
 class Scores(NamedTuple):
     scores: Tensor      # (N,)
     maps: Tensor        # (N, 256, 256)
@@ -248,8 +269,27 @@ class LoadedRun:
 
     def score(self, images) -> Scores:
         """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
-        maps = predict(self.model, as_images(images, self.entry["image_size"], self.entry.get("value_range")))
-        return Scores(self.model.image_scores(maps, image_level=self.image_level), maps)
+        images = list_images(images)
+        scores, maps = torch.empty(len(images)), torch.empty(len(images), MAP_SIZE, MAP_SIZE)
+        for i, found in enumerate(self.score_each(images)):
+            if isinstance(found, Exception):
+                raise found
+            scores[i], maps[i] = found
+        return Scores(scores, maps)
+
+    def score_each(self, images: Sequence) -> Iterator[tuple[Tensor, Tensor] | Exception]:
+        """Score () and map (256, 256) of each image in turn, or the error that says why it has none.
+
+        However many there are, two batches are in memory at a time; see `score` for what an image may be.
+        """
+        for batch in decode_batches(images, self.entry["image_size"], self.entry.get("value_range")):
+            readable = [image for image in batch if isinstance(image, Tensor)]
+            found = iter(())
+            if readable:
+                maps = predict(self.model, torch.stack(readable))
+                found = zip(self.model.image_scores(maps, image_level=self.image_level), maps, strict=True)
+            for image in batch:
+                yield image if isinstance(image, Exception) else next(found)
 
 
 def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:

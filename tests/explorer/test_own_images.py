@@ -1,6 +1,8 @@
 """One's own photographs: `python -m adlib try`."""
 
+import csv
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ def attempt(tmp_path, *more) -> int:
     return __main__.main(["try", str(tmp_path / "parts"), *more, *fixed])
 
 
-def test_new_photographs_are_judged(tmp_path, capsys):
+def test_new_photographs_are_judged(tmp_path, capsys, monkeypatch):
     photograph(tmp_path / "parts", 8)
     photograph(tmp_path / "new", 5, bad=(1, 4))
     assert attempt(tmp_path, "--new", str(tmp_path / "new")) == 0
@@ -56,6 +58,12 @@ def test_new_photographs_are_judged(tmp_path, capsys):
 
     printed = capsys.readouterr().out
     assert str(run.folder / "sheet.html") in printed
+    [command] = re.findall(r"^    python -m adlib (score .*) photographs$", printed, re.M)
+    monkeypatch.chdir(tmp_path)
+    assert __main__.main([*shlex.split(command), str(tmp_path / "new"), "--csv", "again.csv"]) == 3
+    with open("again.csv", encoding="utf-8") as file:
+        again = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert list(again.values()) == run.scores.tolist()
     lines = [line.strip() for line in printed.splitlines()[-2:]]
     files = [str(path) for path in sorted((tmp_path / "new").iterdir())]
     found = {}
