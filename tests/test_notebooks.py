@@ -1,4 +1,4 @@
-"""Every lesson: its source is clean and in the house's form, and it executes whole through papermill."""
+"""Every lesson: its source is clean and in the form of a lesson, and it executes whole through papermill."""
 
 import ast
 import builtins

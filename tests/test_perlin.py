@@ -309,9 +309,9 @@ def test_wrong_arguments_are_refused(images, textures, options, message):
         corrupt(images, options.pop("textures", textures), generator=generator(), **options)
 
 
-@pytest.mark.parametrize(("size", "mend"), [(100, 96), (16, 32)])
-def test_a_size_that_no_lattice_divides_is_refused(size, mend):
-    with pytest.raises(ValueError, match=f"size={size} must be a multiple of 32.*for example {mend}"):
+@pytest.mark.parametrize(("size", "fix"), [(100, 96), (16, 32)])
+def test_a_size_that_no_lattice_divides_is_refused(size, fix):
+    with pytest.raises(ValueError, match=f"size={size} must be a multiple of 32.*for example {fix}"):
         anomaly_masks(1, size, generator=generator())
 
 

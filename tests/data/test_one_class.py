@@ -187,7 +187,7 @@ def test_a_torn_file_is_unpacked_anew(archive):
 
 
 def leave(root, data, data_root: str):
-    """What the run cells of a lesson do, for the floor; the run loaded again."""
+    """What the run cells of a lesson do, for the training-free baseline; the run loaded again."""
     given = {"data_root": data_root, "category": data.name, "budget": "smoke", "out_dir": str(root / "runs")}
     run = record.start("nearest", lesson_parameters("01_stfpm") | given)
     model = NearestPatch(Teacher(), sampling_ratio=0.3).fit(data.train)

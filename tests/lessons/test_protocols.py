@@ -174,7 +174,7 @@ def test_centre_crop():
     assert protocols.centre_crop(x, share=1).shape == x.shape
 
 
-def test_protocol_audit():
+def test_compare_protocols():
     maps, masks = random_case(0, n=6, size=256)
     masks[2, 100:140, 60:110] = True                               # large enough for 64 pixels
     masks[0, 10, 10:12] = masks[0, 11, 12] = True                  # two parts that touch at a corner

@@ -57,7 +57,7 @@ def nearest_patch_diagram(shapes: list[tuple], size: int) -> Figure:
     for k, (channels, side) in enumerate(shapes):
         y = 25 - 12 * k
         diagram_box(ax, 38, y, 15, 8, f"level {k + 1}\n{channels} x {side} x {side}", BLUE)
-        diagram_box(ax, 59, y, 18, 8, "distance to the nearest\nremembered feature", ORANGE)
+        diagram_box(ax, 59, y, 18, 8, "distance to the nearest\nstored feature", ORANGE)
         for x0, x1, y0 in [(31, 38, 17.5), (53, 59, y + 4)]:
             diagram_arrow(ax, x0, y0, x1, y + 4)
         diagram_arrow(ax, 77, y + 4, 84, 17.5)
