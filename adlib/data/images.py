@@ -235,7 +235,7 @@ def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
     return torch.stack([as_image(image, size, i, value_range) for i, image in enumerate(list_images(images))])
 
 
-def list_images(images) -> Sequence:
+def list_images(images) -> Sequence | np.ndarray:
     """What `as_images` takes, as a sequence of at least one file or array."""
     if isinstance(images, str | Path):
         images = [images]
