@@ -332,9 +332,13 @@ def pick_precision(precision: str, modules: Sequence[nn.Module], device: torch.d
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(False) else "float32"
     convolutions = [m for module in modules for m in module.modules() if isinstance(m, nn.Conv2d)]
     depthwise = any(m.groups == m.in_channels > 1 for m in convolutions)
+    return "bf16" if cpu_has_bf16() and (image_size >= DEPTHWISE_BF16 or not depthwise) else "float32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor has instructions for bf16; elsewhere it is emulated, which is slow."""
     able = torch.cpu.get_capabilities()
-    fast = able.get("avx512_bf16") or able.get("amx_bf16")
-    return "bf16" if fast and (image_size >= DEPTHWISE_BF16 or not depthwise) else "float32"
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def peak_memory_mb(device: torch.device | str = "cpu") -> float:

@@ -38,7 +38,7 @@ from adlib.runs.folder import (
     run_folder,
 )
 from adlib.settings import MAP_SIZE, portable, write, write_json
-from adlib.training import History, digest, peak_memory_mb, pick_device, predict
+from adlib.training import History, cpu_has_bf16, digest, peak_memory_mb, pick_device, predict
 
 __all__ = ["finish", "load_run", "read_runs", "start"]
 
@@ -158,9 +158,8 @@ def describe_run(run: OpenRun, model: nn.Module, data: Category, history: Histor
 
 def describe_cpu() -> str:
     """Vector instructions, and whose: "AVX512, bf16, AMD EPYC". Others round in another order."""
-    able = torch.cpu.get_capabilities()
-    bf16 = "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "no bf16"
-    name = str(able.get("cpu_name") or platform.processor() or platform.machine())
+    bf16 = "bf16" if cpu_has_bf16() else "no bf16"
+    name = str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine())
     return f"{torch.backends.cpu.get_cpu_capability()}, {bf16}, {name}"
 
 
