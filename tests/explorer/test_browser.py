@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -491,6 +492,19 @@ def wait_for(true, *, seconds=20):
     return found
 
 
+def wait_for_numbers(page, shown, index):
+    """Numbers follow a frame later, which a busy machine draws late: they must become Python's, and stay."""
+    def pythons():
+        try:
+            return assert_numbers_are_pythons(page, shown, index) is None
+        except AssertionError:
+            return False
+
+    with suppress(AssertionError):
+        wait_for(pythons)
+    assert_numbers_are_pythons(page, shown, index)      # if they did not, say which
+
+
 def open_in_lab(browser, address: str, name: str):
     errors, page = [], browser.new_page(viewport={"width": 1300, "height": 1000})
     page.on("console", lambda m: m.type == "error" and errors.append(m.text))
@@ -519,8 +533,7 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
     shown.threshold, shown.index, shown.view = 0.9, 3, "contours"
     wait_for(lambda: page.evaluate(f"{LIVE}.get('threshold')") == shown.threshold)
     wait_for(lambda: page.evaluate(f"{LIVE}.get('index')") == 3)
-    page.wait_for_timeout(300)
-    assert_numbers_are_pythons(live, shown, 3)
+    wait_for_numbers(live, shown, 3)
     assert page.locator("[data-adlib-static]").is_hidden()
     shoot(page, "lab")
 
@@ -533,14 +546,15 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
     page.mouse.down()
     page.mouse.move(box["x"] + 230, box["y"] + 60, steps=5)
     page.mouse.up()
+    page.wait_for_timeout(500)      # the last moves of the mouse may still be on their way
     dragged = page.evaluate(f"{LIVE}.get('threshold')")
     assert dragged != shown.threshold
     shown.threshold = dragged
     wait_for(lambda: heard()["threshold"] == dragged)
     wait_for(lambda: heard()["thresholds"] == shown.thresholds)
-    page.wait_for_timeout(300)
+    wait_for_numbers(live, shown, 3)
     assert live.locator("canvas").first.evaluate("c => c.toDataURL()") != before
-    assert_numbers_are_pythons(live, shown, 3)
+    wait_for(lambda: heard()["numbers"] == {k: v for k, v in shown.numbers().items() if v == v})
     assert heard()["numbers"] == {k: v for k, v in shown.numbers().items() if v == v}
 
     live.locator(".pictures").focus()
@@ -549,13 +563,13 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
     live.get_by_role("slider", name="Threshold").focus()
     page.keyboard.press("ArrowUp")
     wait_for(lambda: heard()["threshold"] > dragged)
-    assert heard()["threshold"] == page.evaluate(f"{LIVE}.get('threshold')")
+    wait_for(lambda: heard()["threshold"] == page.evaluate(f"{LIVE}.get('threshold')"))
 
     live.locator(".buttons button").last.click()
     wait_for(lambda: heard()["threshold"] == shown.suggestions[-1]["threshold"])
     live.get_by_role("radio", name="Second").check()
     wait_for(lambda: heard()["method"] == 1)
-    assert heard()["threshold"] == heard()["thresholds"][1]
+    wait_for(lambda: heard()["threshold"] == heard()["thresholds"][1])
 
     # without a static form beside it, the widget asks Python for everything
     inside = page.locator(".widget-vbox .adlib-explorer")
@@ -591,10 +605,8 @@ def test_the_lesson_is_alive_in_jupyterlab(browser, lab, demo_root):
     live.locator(".buttons button").last.click()
     live.get_by_role("slider", name="Threshold").focus()
     page.keyboard.press("PageUp")
-    page.wait_for_timeout(500)
-    after = live.locator("canvas").first.evaluate("c => c.toDataURL()"), read(live, ".numbers", 2)
-    assert before[0] != after[0]
-    assert before[1] != after[1]
+    wait_for(lambda: live.locator("canvas").first.evaluate("c => c.toDataURL()") != before[0])
+    wait_for(lambda: read(live, ".numbers", 2) != before[1])
     shoot(page, "lesson")
     assert errors == []
     page.close()
