@@ -1,6 +1,7 @@
-"""The threshold explorer, in a notebook or as a page, and one's own photographs."""
+"""The threshold explorer and the playgrounds, in a notebook or as a page, and one's own photographs."""
 
+from adlib.explorer.curves import CurvesByHand
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.explorer.widget import ThresholdExplorer
 
-__all__ = ["CMAP", "ThresholdExplorer", "normal_scale"]
+__all__ = ["CMAP", "CurvesByHand", "ThresholdExplorer", "normal_scale"]

@@ -1,4 +1,5 @@
-// The threshold explorer in the browser: a notebook's widget (through anywidget) and the static page run this file.
+// The threshold explorer in the browser: a notebook's widget (through anywidget) and the static page run this file,
+// behind shared.js.
 //
 // Scores come as codes (adlib/explorer/quantize.py): "score >= edges[c]" is "code >= c". So a threshold is an integer
 // here, counts over the test set are one look into a table, and a picture is one pass over its codes.
@@ -19,23 +20,6 @@ const FINE = 1 / 400, COARSE = 1 / 20;      // of the axis: what an arrow and a 
 const FACTOR = 3;       // canvas pixels per map pixel, each way
 
 // Data ---------------------------------------------------------------------------------------------------------------
-
-/** The header, the arrays and the lists of byte strings in a block of `quantize.pack`. */
-export function unpack(view) {
-  const { buffer, byteOffset: at0 } = view.byteOffset % 8      // arrays of numbers must be aligned
-    ? new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : view;
-  const length = Number(new DataView(buffer).getBigUint64(at0, true)), begin = at0 + 8 + length;
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, at0 + 8, length)));
-  const types = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array,
-                  float64: Float64Array };
-  const arrays = {};
-  for (const [name, [type, at, bytes]] of Object.entries(header.arrays)) {
-    const array = new types[type](buffer, begin + at, bytes / types[type].BYTES_PER_ELEMENT);
-    const ends = header.ends[name];
-    arrays[name] = ends ? ends.map((end, i) => array.subarray(i ? ends[i - 1] : 0, end)) : array;
-  }
-  return { header, arrays };
-}
 
 /** The methods, with the tables that answer for all of the test set. */
 export function readMethods({ header, arrays }) {
@@ -58,8 +42,6 @@ function sortedCodes(scores, labels, wanted) {
   return Uint16Array.from([...scores].filter((_, i) => (labels ? labels[i] : 0) === wanted)).sort();
 }
 
-const rgba = (r, g, b, a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
-
 function scorePositions(edges) {
   const low = edges[0], span = edges[edges.length - 1] - low;
   return Float64Array.from(edges, (edge) => (edge - low) / span);
@@ -77,21 +59,10 @@ function colourOfCode(edges, [low, high], palette) {
   });
 }
 
-/** The first place in an ascending array whose value is at least `value`. */
-export function lowerBound(array, value) {
-  let low = 0, high = array.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (array[middle] < value) low = middle + 1; else high = middle;
-  }
-  return low;
-}
-
 /** The code from which scores are flagged; as `quantize.code_of`. */
 export const codeOf = (threshold, edges) => Math.min(lowerBound(edges, threshold), edges.length - 1);
 
 const atLeast = (sorted, code) => sorted.length - lowerBound(sorted, code);
-const share = (part, total) => (total ? part / total : NaN);
 
 // Numbers ------------------------------------------------------------------------------------------------------------
 
@@ -170,11 +141,6 @@ export function linkedCodes(methods, active, code, link, current) {
 }
 
 // Pictures -----------------------------------------------------------------------------------------------------------
-
-async function inflate(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
 
 /** Codes from their folded differences along both axes: a running sum along each row, added to the row above. */
 async function inflateCodes(bytes, width, height) {
@@ -264,36 +230,7 @@ class Painter {
   }
 }
 
-function layer(width, height) {
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
-  const context = canvas.getContext("2d", { willReadFrequently: true }), data = context.createImageData(width, height);
-  return { canvas, context, data, pixels: new Uint32Array(data.data.buffer) };
-}
-
 // Page ---------------------------------------------------------------------------------------------------------------
-
-const SVG = "http://www.w3.org/2000/svg";
-
-/** make("button.wide", {title: "x", onclick: f}, "text", child): an element; "svg:path" one of SVG. */
-function make(what, properties = {}, ...children) {
-  const [name, ...classes] = what.split(".");
-  const svg = name.startsWith("svg:");
-  const element = svg ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
-  if (classes.length) element.setAttribute("class", classes.join(" "));
-  for (const [key, value] of Object.entries(properties)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value === true) element.setAttribute(key, "");
-    else if (value !== false && value != null) element.setAttribute(key, value);
-  }
-  element.append(...children.filter((child) => child != null));
-  return element;
-}
-
-const svg = (name, properties, ...children) => make(`svg:${name}`, properties, ...children);
-
-const short = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(2) : x.toPrecision(4));
-const percent = (x) => (x === 0 ? "0 %" : x >= 0.0995 ? `${(100 * x).toFixed(1)} %` : `${(100 * x).toPrecision(2)} %`)
-  .replace(/(\d)e-(\d+)/, "$1e−$2");
 
 function display(key, unit, numbers) {
   const value = numbers[key];
@@ -303,21 +240,9 @@ function display(key, unit, numbers) {
   return value >= 100 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1);
 }
 
-class Explorer {
-  constructor(host, data, model) {
-    Object.assign(this, { host, model, ...unpack(data) });
-    this.methods = readMethods(this);
-    this.cache = new Map();
-    this.axis = "score";
-    this.id = `e${Math.random().toString(36).slice(2)}`;
-    host.dataset.lmSuppressShortcuts = "true";      // JupyterLab's own keys move between cells
-    this.root = host.shadowRoot || host.attachShadow({ mode: "open" });
-    this.build();
-    this.watch();
-    this.show();
-  }
+class Explorer extends Playground {
+  static watched = ["threshold", "thresholds", "index", "opacity", "view", "method", "link", "truth", "costs"];
 
-  get = (name) => this.model.get(name);
   get active() { return Math.min(this.get("method"), this.methods.length - 1); }
   get method() { return this.methods[this.active]; }
   get code() { return codeOf(this.get("threshold"), this.method.edges); }
@@ -329,12 +254,6 @@ class Explorer {
   get positions() { return this.method.positions[this.axis]; }
 
   // What a person does
-
-  set(values) {
-    for (const [name, value] of Object.entries(values)) this.model.set(name, value);
-    this.redraw();
-    this.saving ??= setTimeout(() => { this.saving = null; this.model.save_changes(); }, 50);
-  }
 
   setCode(code) {
     code = Math.min(Math.max(code, 0), this.method.edges.length - 1);
@@ -375,35 +294,16 @@ class Explorer {
   // What follows
 
   watch() {
-    this.heard = () => this.redraw();
-    for (const name of ["threshold", "thresholds", "index", "opacity", "view", "method", "link", "truth", "costs"]) {
-      this.model.on(`change:${name}`, this.heard);
-    }
+    super.watch();
     this.resized = new ResizeObserver(() => this.drawHistograms());
     this.resized.observe(this.plots);
-    this.themes = new MutationObserver(() => this.setTheme());
-    this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
-    this.dark = matchMedia("(prefers-color-scheme: dark)");
-    this.dark.addEventListener("change", this.setTheme);
-    this.setTheme();
   }
-
-  setTheme = () => {
-    const told = document.body.dataset.jpThemeLight;
-    this.section.dataset.theme = told ? (told === "true" ? "light" : "dark") : this.dark.matches ? "dark" : "light";
-  };
 
   close() {
-    for (const name of ["threshold", "thresholds", "index", "opacity", "view", "method", "link", "truth", "costs"]) {
-      this.model.off?.(`change:${name}`, this.heard);
-    }
-    this.resized.disconnect(), this.themes.disconnect();
-    this.dark.removeEventListener("change", this.setTheme);
-    cancelAnimationFrame(this.frame), clearTimeout(this.saving);
+    super.close();
+    this.resized.disconnect();
     for (const url of this.urls) URL.revokeObjectURL(url);
   }
-
-  redraw() { this.frame ??= requestAnimationFrame(() => { this.frame = null; this.show(); }); }
 
   load(index) {     // a promise, with what it brought as `loaded`; those asked for last are kept
     let entry = this.cache.get(index);
@@ -437,7 +337,7 @@ class Explorer {
     this.showImage(index, loaded);
     const at = this.header.shown.indexOf(index);
     for (const by of [1, -1]) if (this.header.shown[at + by] !== undefined) this.load(this.header.shown[at + by]);
-    this.host.dispatchEvent(new CustomEvent("adlib:drawn", { detail: { index, code: this.code } }));
+    this.drawn({ index, code: this.code });
   }
 
   showThreshold() {
@@ -514,27 +414,25 @@ class Explorer {
     });
     this.previous.disabled = index === header.shown[0], this.next.disabled = index === header.shown.at(-1);
     for (const [i, button] of this.thumbs) button.setAttribute("aria-current", i === index);
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => {
-      this.status.textContent = `Threshold ${short(method.edges[code])}. ${header.names[index]}: ${verdict.text}.`;
-    }, 600);
+    this.say(`Threshold ${short(method.edges[code])}. ${header.names[index]}: ${verdict.text}.`);
   }
 
   // Building the page, once
 
   build() {
+    this.section.setAttribute("aria-label", `Threshold explorer: ${this.header.title}`);
+    this.methods = readMethods(this);
+    this.cache = new Map();
+    this.axis = "score";
     const { header } = this, many = this.methods.length > 1;
-    this.section = make("section.explorer", { role: "group", "aria-label": `Threshold explorer: ${header.title}` });
-    this.root.replaceChildren(make("style", {}, STYLE), this.section);
     this.urls = [];
-    this.status = make("p.unseen", { role: "status" });
     this.thumbs = new Map();
     this.section.append(
       make("header", {}, make("h2", {}, header.title),
                      ...header.notes.map((note) => make("p.note", {}, note))),
       make(many ? "div.main.many" : "div.main", {}, this.buildLook(), this.buildChoice()),
       ...(many ? [this.buildComparison()] : []),
-      this.buildCosts(), this.curves = make("div.curves"), this.buildThumbs(), this.status);
+      this.buildCosts(), this.curves = make("div.curves"), this.buildThumbs());
   }
 
   buildLook() {
@@ -823,8 +721,7 @@ class Explorer {
   }
 
   drawCurve(title, xLabel, yLabel, limit, point, edges) {
-    const left = 40, top = 24, width = 210, height = 150;
-    const place = ([x, y]) => [left + (Math.min(x, limit * 1.001) / limit) * width, top + (1 - y) * height];
+    const made = axes(title, xLabel, yLabel, limit), { place } = made;
     let path = "", seen = null;
     for (let c = edges - 1; c >= 0; c--) {
       const [x, y] = point(c);
@@ -834,26 +731,12 @@ class Explorer {
       path += `${seen ? "L" : "M"}${spot[0].toFixed(1)} ${spot[1].toFixed(1)}`, seen = spot;
       if (x > limit) break;
     }
-    const dot = make("svg:circle.dot", { r: 5 }), told = make("svg:text.told", { x: left + width, y: 14, "text-anchor": "end" });
-    const picture = svg("svg", { viewBox: "0 0 262 214", role: "img", "aria-label": `${title}: ${yLabel} over ${xLabel}` },
-      make("svg:text.strong", { x: left, y: 14 }, title), told,
-      make("svg:rect.frame", { x: left, y: top, width, height }), make("svg:path.curve", { d: path }), dot,
-      make("svg:text.unit", { x: left + width / 2, y: 210, "text-anchor": "middle" }, xLabel),
-      make("svg:text.unit", { transform: `translate(10 ${top + height / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel));
-    for (const f of [0, 0.5, 1]) {
-      picture.append(make("svg:text.unit", { x: left + f * width, y: top + height + 15, "text-anchor": "middle" }, +(f * limit).toFixed(2)),
-                     make("svg:text.unit", { x: left - 5, y: top + (1 - f) * height + 4, "text-anchor": "end" }, f));
-    }
-    return { picture, dot, told, place, point, limit };
+    made.curve.setAttribute("d", path);
+    return { ...made, at: point };
   }
 
   placeOnCurves() {
-    for (const { dot, told, place, point, limit } of this.points ?? []) {
-      const [x, y] = point(this.code), [X, Y] = place([x, y]), away = Number.isNaN(X) || Number.isNaN(Y) || x > limit;
-      dot.style.display = away ? "none" : "";
-      if (!away) dot.setAttribute("cx", X.toFixed(1)), dot.setAttribute("cy", Y.toFixed(1));
-      told.textContent = Number.isNaN(y) ? "–" : `${x > limit ? "off: " : ""}${x.toPrecision(2)}, ${y.toFixed(2)}`;
-    }
+    for (const { at, point } of this.points ?? []) point(...at(this.code));
   }
 }
 
@@ -871,13 +754,6 @@ function fill(cells, numbers) {
   }
 }
 
-function select(label, options, onchoice) {
-  const choice = make("select", { onchange: () => onchoice(choice.value) },
-                      ...options.map(([value, text]) => make("option", { value }, text)));
-  make("label", {}, `${label} `, choice);
-  return choice;
-}
-
 function button(text, by, labels, onclick) {
   return make("button.choose", { type: "button", onclick }, make("span", {}, text),
               make(labels ? "small.uses" : "small", {}, `${by}, ${labels ? "test labels" : "no labels"}`));
@@ -887,60 +763,34 @@ function nearest(shown, index) {
   return shown.reduce((best, i) => (Math.abs(i - index) < Math.abs(best - index) ? i : best), shown[0]);
 }
 
-const STYLE = `
-:host { display: block; container-type: inline-size; } :host([hidden]) { display: none; }
-.explorer { --ground: #fff; --raised: #f4f6f8; --ink: #1c2227; --quiet: #59636e; --line: #d3d9df; --focus: #0a58ca;
-  --normal: #0173b2; --anomalous: #c44e00; --truth: #007f91;
-  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); background: var(--ground);
-  padding: 14px; border-radius: 6px; font-variant-numeric: tabular-nums; color-scheme: light; }
-.explorer[data-theme=dark] { --ground: #15181b; --raised: #20262b; --ink: #e6e9ec; --quiet: #9aa5b0; --line: #39424a;
-  --focus: #8ab8ff; --normal: #56b4e9; --anomalous: #ff9b50; --truth: #00e5ff; color-scheme: dark; }
-* { box-sizing: border-box; }
-h2 { font-size: 17px; margin: 0 0 10px; } h3 { font-size: 14px; margin: 0 0 6px; }
-.quiet, .note, .unit { color: var(--quiet); } .note { margin: 4px 0 8px; font-size: 13px; max-width: 75ch; }
-.unseen { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+Explorer.style = `
 .main { display: grid; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); gap: 20px; }
 .main.many { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); } .choice { container-type: inline-size; }
-[hidden] { display: none !important; } .scale { display: inline-flex; align-items: center; gap: 5px; font-size: 12px; color: var(--quiet); } .scale i { width: 64px; height: 10px; border: 1px solid var(--line); }
+.scale { display: inline-flex; align-items: center; gap: 5px; font-size: 12px; color: var(--quiet); } .scale i { width: 64px; height: 10px; border: 1px solid var(--line); }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 200px), 1fr)); gap: 8px; }
 figure { margin: 0; } canvas { display: block; width: 100%; aspect-ratio: var(--aspect); border-radius: 3px; }
 figcaption { font-size: 13px; padding-top: 3px; }
-.bar { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 12px; margin-top: 8px; }
 .turn { justify-content: space-between; flex-wrap: nowrap; } .says { justify-content: center; margin-top: 2px; }
 .who { display: flex; gap: 8px; min-width: 0; } .who strong { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .who .quiet { white-space: nowrap; }
-.options { justify-content: space-between; } .options label { display: flex; align-items: center; gap: 6px; }
-.options input[type=range] { width: 96px; accent-color: var(--quiet); margin: 0; }
+.options { justify-content: space-between; } .options input[type=range] { width: 96px; }
 .truth { border-bottom: 2px solid var(--truth); }
 .verdict.right::before { content: "✓ "; } .verdict.wrong::before { content: "✕ "; }
 .verdict.wrong, .verdict.out { color: var(--anomalous); font-weight: 600; } .verdict.right { color: var(--normal); }
-button, select, .number { font: inherit; color: inherit; background: var(--raised); border: 1px solid var(--line);
-  border-radius: 4px; padding: 3px 9px; }
-button { cursor: pointer; } button:hover:not(:disabled) { border-color: var(--quiet); } button:disabled { opacity: .4; cursor: default; }
 .number { width: 92px; } .costs .number { width: 72px; }
-:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .turn button { width: 40px; font-size: 18px; line-height: 1.2; }
-.segments { display: flex; width: 100%; border: 1px solid var(--line); border-radius: 4px; padding: 0; margin: 0; min-width: 0; }
-.segments label { flex: 1; text-align: center; cursor: pointer; } .segments label + label { border-left: 1px solid var(--line); }
-.segments input { position: absolute; opacity: 0; } .segments span { display: block; padding: 3px 4px; }
-.segments input:checked + span { background: var(--ink); color: var(--ground); }
-.segments input:focus-visible + span { outline: 3px solid var(--focus); outline-offset: 2px; }
+.segments { width: 100%; }
 .threshold { margin-top: 0; } .threshold label { font-weight: 600; }
 .plots { margin-top: 6px; touch-action: none; height: 246px; } .plots svg { display: block; cursor: ew-resize; user-select: none; }
-text { font-size: 12px; fill: var(--ink); } text.unit { fill: var(--quiet); font-size: 11.5px; } text.strong { font-weight: 600; }
-text.normal { fill: var(--normal); } text.anomalous { fill: var(--anomalous); } text.told { fill: var(--quiet); font-size: 11.5px; }
-.bars.normal { fill: var(--normal); } .bars.anomalous { fill: var(--anomalous); } .faint { opacity: .28; }
-.rule, .tick { stroke: var(--quiet); stroke-width: 1; } .line line { stroke: var(--ink); stroke-width: 2; } .line path { fill: var(--ink); }
+.line line { stroke: var(--ink); stroke-width: 2; } .line path { fill: var(--ink); }
 .slider { -webkit-appearance: none; appearance: none; display: block; height: 20px; background: none; margin-top: 0; margin-bottom: 0; padding: 0; cursor: ew-resize; }
 .slider::-webkit-slider-runnable-track { height: 4px; border-radius: 2px; background: var(--line); }
 .slider::-moz-range-track { height: 4px; border-radius: 2px; background: var(--line); }
 .slider::-webkit-slider-thumb { -webkit-appearance: none; width: 16px; height: 16px; margin-top: -6px; border-radius: 50%; background: var(--ink); border: 0; }
 .slider::-moz-range-thumb { width: 16px; height: 16px; border-radius: 50%; background: var(--ink); border: 0; }
 .tables { display: grid; grid-template-columns: auto 1fr; gap: 20px; align-items: start; margin-top: 10px; }
-table { border-collapse: collapse; font-size: 13px; } caption { text-align: left; color: var(--quiet); padding-bottom: 3px; font-size: 12px; }
 .confusion { justify-self: start; } .confusion caption { max-width: 190px; }
-th { font-weight: normal; text-align: left; } thead th { color: var(--quiet); } thead th, td { text-align: right; padding: 2px 6px; white-space: nowrap; }
-tbody th { padding: 2px 6px 2px 0; } .numbers { width: 100%; } .numbers tr + tr > *, .comparison tbody tr > * { border-top: 1px solid var(--line); }
+.numbers { width: 100%; } .numbers tr + tr > *, .comparison tbody tr > * { border-top: 1px solid var(--line); }
 .confusion td { min-width: 54px; font-size: 16px; font-weight: 600; padding: 5px 8px; border: 1px solid var(--line); } .confusion thead td { border: 0; }
 .confusion .right { color: var(--normal); } .confusion .wrong { color: var(--anomalous); }
 .confusion td.here { outline: 2px solid var(--ink); outline-offset: -2px; }
@@ -950,8 +800,6 @@ tbody th { padding: 2px 6px 2px 0; } .numbers { width: 100%; } .numbers tr + tr 
 .buttons { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 262px), 1fr)); gap: 6px; }
 .choose { text-align: left; display: flex; flex-direction: column; line-height: 1.3; padding: 5px 9px; } .choose small { color: var(--quiet); }
 .choose small.uses { color: var(--anomalous); } .costs .choose { flex-direction: row; gap: 8px; align-items: baseline; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 8px 16px; margin-top: 14px; } .curves svg { width: 100%; max-width: 330px; }
-.frame { fill: none; stroke: var(--line); } .curve { fill: none; stroke: var(--normal); stroke-width: 2; stroke-linejoin: round; } .dot { fill: var(--anomalous); stroke: var(--ground); stroke-width: 2; }
 .strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(56px, 1fr)); gap: 6px; max-height: 264px; overflow-y: auto; padding: 4px; }
 .thumb { position: relative; padding: 0; border: 3px solid transparent; border-radius: 4px; overflow: hidden; aspect-ratio: 1; background: var(--raised); }
 .thumb img { display: block; width: 100%; height: 100%; object-fit: cover; } .thumb:is([data-state=tn], [data-state=fn], [data-state=passed]) img { opacity: .55; }
@@ -963,65 +811,4 @@ tbody th { padding: 2px 6px 2px 0; } .numbers { width: 100%; } .numbers tr + tr 
 @container (max-width: 470px) { .tables { grid-template-columns: minmax(0, 1fr); } }
 `;
 
-// Doors --------------------------------------------------------------------------------------------------------------
-
-/** A page's stand-in for the widget's model: it holds the state, and nobody else listens. */
-class PageModel {
-  constructor(state) { this.state = { ...state }, this.heard = {}; }
-  get(name) { return this.state[name]; }
-  set(name, value) { this.state[name] = value; }
-  on(name, act) { (this.heard[name] ??= []).push(act); }
-  save_changes() {}
-}
-
-const living = (globalThis.adlibLiving ??= new Set());      // ids of the widgets on this page, over all copies of this file
-
-function hideStatic(id) {
-  for (const form of document.querySelectorAll(`[data-adlib-static="${id}"]`)) form.hidden = true, form.explorer?.close();
-}
-
-/** Start a static form once it comes into sight, unless the living widget is on the page: then it stays hidden. */
-export function start(id) {
-  const place = document.getElementById(id), widget = place.dataset.adlibStatic;
-  if (living.has(widget)) return hideStatic(widget);
-  const begin = () => {
-    if (place.hidden) return;
-    const data = fromBase64(document.getElementById(`${id}-data`).textContent.trim());
-    place.explorer = new Explorer(place, data, new PageModel(unpack(data).header.state));
-  };
-  new IntersectionObserver((seen, watcher) => {
-    if (seen.some((entry) => entry.isIntersecting)) watcher.disconnect(), begin();
-  }).observe(place);
-}
-
-function fromBase64(text) {
-  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);      // not in browsers older than 2025
-  const characters = atob(text), bytes = new Uint8Array(characters.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
-  return bytes;
-}
-
-/** What the static form beside a widget holds, where that is everything: then it need not be sent again. */
-function staticData(id) {
-  const form = document.querySelector(`[data-adlib-static="${id}"]`), text = form && document.getElementById(`${form.id}-data`);
-  const data = text && fromBase64(text.textContent.trim()), header = data && unpack(data).header;
-  return header && header.shown.length === header.n ? data : null;
-}
-
-function render({ model, el }) {
-  const place = make("div.adlib-explorer", {}, "Waiting for the kernel …"), id = model.get("_id");
-  el.append(place);
-  const begin = (data) => {
-    place.explorer = new Explorer(place, data, model);
-    living.add(id), hideStatic(id);
-  };
-  const take = () => { if (!place.explorer && model.get("_data").byteLength) begin(model.get("_data")); };
-  const beside = staticData(id);
-  model.on("change:_data", take);
-  if (model.get("_data").byteLength) take();
-  else if (beside) begin(beside);
-  else model.set("_wanted", true), model.save_changes();
-  return () => { model.off("change:_data", take), place.explorer?.close(); };
-}
-
-export default { render };
+export default door(Explorer);

@@ -3,33 +3,25 @@
 The browser does all of it (widget.js), on maps quantized to integers; Python computes its numbers on the same codes.
 """
 
-import base64
-import html
 import io
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import anywidget
-import matplotlib as mpl
 import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from adlib import find_output, metrics
+from adlib import metrics
 from adlib.explorer import quantize
-from adlib.explorer.quantize import CMAP, QuantizedMaps, code_of, normal_scale
+from adlib.explorer.page import Playground, palette, read_script
+from adlib.explorer.quantize import QuantizedMaps, code_of, normal_scale
 from adlib.explorer.sources import Method, check_sources, methods_of_runs, read_methods, runs_of_source, title_of
-from adlib.settings import write
 
-SCRIPT = Path(__file__).with_name("widget.js")
 SHOWN = 64          # images that a static page holds at most
-# Traits that a page begins with.
-STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
 
 
-class ThresholdExplorer(anywidget.AnyWidget):
+class ThresholdExplorer(Playground):
     """Show test images with their anomaly maps, and everything that one threshold does to them.
 
     A pixel is flagged when its score reaches the threshold, an image when its own score does. Without a notebook it
@@ -82,10 +74,8 @@ class ThresholdExplorer(anywidget.AnyWidget):
         A run or its data set is not there; counts or sizes disagree; a score is NaN or infinite (says which image).
     """
 
-    _esm = SCRIPT
-    _data = traitlets.Bytes().tag(sync=True)
-    _wanted = traitlets.Bool().tag(sync=True)       # the browser asks for _data where no static form holds it
-    _id = traitlets.Unicode().tag(sync=True)
+    STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
+    _esm = read_script("widget.js")
     threshold = traitlets.Float().tag(sync=True)
     index = traitlets.Int().tag(sync=True)
     opacity = traitlets.Float(0.6, min=0, max=1).tag(sync=True)
@@ -112,7 +102,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
         begin = [first_threshold(m, labels) for m in methods]
         thresholds = [float(c.edges[code_of(t, c.edges)]) for c, t in zip(self.coded, begin, strict=True)]
         index = 0 if labels is None else int(np.argmax(labels))
-        super().__init__(threshold=thresholds[0], thresholds=thresholds, index=index, _id=uuid.uuid4().hex)
+        super().__init__(threshold=thresholds[0], thresholds=thresholds, index=index)
         self._relink()
 
     # Numbers
@@ -183,11 +173,6 @@ class ThresholdExplorer(anywidget.AnyWidget):
             raise traitlets.TraitError(f"there is no method {proposal.value}; there are {len(self.coded)}, from 0 on")
         return proposal.value
 
-    @traitlets.observe("_wanted")
-    def _hand_over(self, change) -> None:
-        if self._wanted and not self._data:
-            self._data = self._pack(range(len(self.names)))
-
     @traitlets.observe("method")
     def _take_threshold(self, change) -> None:
         self.threshold = self.thresholds[self.method]
@@ -218,39 +203,17 @@ class ThresholdExplorer(anywidget.AnyWidget):
 
         Of more than 64 images it shows 64, spread over their scores; its numbers are still those of all.
         """
-        page = (f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-'
-                f'width"><title>{html.escape(self.title)}</title>\n<style>:root {{ color-scheme: light dark }} body '
-                f'{{ max-width: 1180px; margin: 0 auto; padding: 8px }}</style>\n<body>{self._form()}</body></html>\n')
-        path = find_output(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return write(path, lambda file: file.write(page.encode()))
+        return super().to_html(path)
 
-    def _form(self) -> str:
-        """The static form, for a page or a notebook's output."""
-        chosen = f"adlib-{uuid.uuid4().hex}"
-        shown = spread_over_scores(len(self.names), self.coded[0].scores, keep=self.index)
-        script = SCRIPT.read_text(encoding="utf-8").replace("export default { render };", f'start("{chosen}");')
-        return (f'<div id="{chosen}" data-adlib-static="{self._id}">{html.escape(self.title)}: this explorer is drawn '
-                f'by a script; trust the notebook, or open it as a page in a browser.</div>\n'
-                f'<script type="text/plain" id="{chosen}-data">{base64.b64encode(self._pack(shown)).decode()}</script>'
-                f'\n<script type="module">\n{script}</script>\n')
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import HTML, display
-
-        display(HTML(self._form()))
-        display(self._repr_mimebundle_()[0], raw=True)
-
-    def _pack(self, shown: Iterable[int]) -> bytes:
-        """The block of bytes from which widget.js works, with the pictures and maps of some images."""
-        shown, first, n = [int(i) for i in shown], self.coded[0], len(self.names)
-        header = {"title": self.title, "n": n, "shown": shown, "names": self.names,
+    def _contents(self, *, static: bool = False) -> tuple[dict, dict]:
+        first, n = self.coded[0], len(self.names)
+        shown = spread_over_scores(n, self.coded[0].scores, keep=self.index) if static else list(range(n))
+        header = {"n": n, "shown": shown, "names": self.names,
                   "notes": notes_on(first, len(shown)),
                   "labels": None if first.labels is None else first.labels.astype(int).tolist(),
                   "masks": first.masks is not None, "height": first.codes.shape[1], "width": first.codes.shape[2],
-                  "methods": [{"name": c.name, "scale": c.scale, "suggestions": c.suggestions} for c in self.coded],
-                  "state": {name: getattr(self, name) for name in STATE}}
-        arrays = {"palette": mpl.colormaps[CMAP](np.arange(256), bytes=True)[:, :3], "regionImages": first.regions[1]}
+                  "methods": [{"name": c.name, "scale": c.scale, "suggestions": c.suggestions} for c in self.coded]}
+        arrays = {"palette": palette(), "regionImages": first.regions[1]}
         if self.jpegs:
             arrays["images"] = [self.jpegs[i] for i in shown]
         if first.masks is not None:
@@ -260,7 +223,7 @@ class ThresholdExplorer(anywidget.AnyWidget):
                        f"pixels_at_or_above{k}": c.pixels_at_or_above.astype(np.uint32),
                        f"anomalous_pixels_at_or_above{k}": c.anomalous_pixels_at_or_above.astype(np.uint32),
                        f"overlap{k}": c.overlap.astype(np.float32), f"regions{k}": c.regions[0]}
-        return quantize.pack(header, arrays)
+        return header, arrays
 
 
 def notes_on(maps: QuantizedMaps, shown: int) -> list[str]:

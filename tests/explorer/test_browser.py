@@ -65,10 +65,10 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """A function that opens an explorer's static page, offline; afterwards the console must be free of errors."""
+    """A function that opens a widget's static page, offline; afterwards the console must be free of errors."""
     errors, contexts = [], []
 
-    def open_page(shown, *, width=1100, theme="light"):
+    def open_page(shown, *, width=1100, theme="light", ready="canvas[aria-label]"):
         exported = isinstance(shown, Path)      # by nbconvert, which may name addresses outside
         path = shown if exported else shown.to_html(tmp_path / f"{len(contexts)}.html")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True)
@@ -79,7 +79,7 @@ def opened(browser, tmp_path):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda r: exported or r.url.startswith(("file:", "data:", "blob:")) or errors.append(r.url))
         page.goto(path.as_uri())
-        page.wait_for_selector("canvas[aria-label]")
+        page.wait_for_selector(ready)
         return page
 
     yield open_page
@@ -88,7 +88,7 @@ def opened(browser, tmp_path):
     assert errors == []
 
 
-EXPLORER = "document.querySelector('[data-adlib-static]').explorer"
+EXPLORER = "document.querySelector('[data-adlib-static]').widget"
 
 
 def drawn(page, action: str) -> None:
@@ -362,10 +362,10 @@ def test_it_fits_and_can_be_read(opened, width, theme):
 
 def test_a_notebooks_theme_comes_before_the_systems(opened):
     page = opened(ThresholdExplorer(**case()), theme="dark")
-    section = page.locator(".explorer")
+    section = page.locator(".adlib")
     assert section.get_attribute("data-theme") == "dark"
     page.evaluate("document.body.dataset.jpThemeLight = 'true'")
-    page.locator(".explorer[data-theme=light]").wait_for()
+    page.locator(".adlib[data-theme=light]").wait_for()
 
 
 def contrast(page, what: str) -> float:
@@ -373,7 +373,7 @@ def contrast(page, what: str) -> float:
     colours = page.evaluate(f"""() => {{ const root = {EXPLORER}.root, e = root.querySelector("{what}");
         const style = getComputedStyle(e);
         return [e instanceof SVGElement ? style.fill : style.color,
-                getComputedStyle(root.querySelector(".explorer")).backgroundColor]; }}""")
+                getComputedStyle(root.querySelector(".adlib")).backgroundColor]; }}""")
     light = sorted(luminance([int(x) for x in re.findall(r"\d+", colour)[:3]]) for colour in colours)
     return (light[1] + 0.05) / (light[0] + 0.05)
 
@@ -397,7 +397,7 @@ def test_what_is_missing_is_said_and_breaks_nothing(opened, given, words):
         drawn(page, f"e.setPosition({position})")
     page.get_by_role("combobox", name="Axis").select_option("share")
     drawn(page, "e.go(1)")
-    text = page.locator(".explorer").text_content()
+    text = page.locator(".adlib").text_content()
     assert words in text
     assert ("Pixel precision" in text) == (given.get("masks", True) is not None)
     assert ("anomalous" in page.locator(".choice").text_content()) == (given.get("labels", True) is not None)
@@ -516,7 +516,7 @@ def open_in_lab(browser, address: str, name: str):
     return page, errors
 
 
-LIVE = "document.querySelector('.jp-OutputArea-output .adlib-explorer').explorer"
+LIVE = "document.querySelector('.jp-OutputArea-output .adlib-widget').widget"
 
 
 def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
@@ -524,7 +524,7 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
     write_notebook(root / "explorer.ipynb")
     page, errors = open_in_lab(browser, address, "explorer.ipynb")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    live = page.locator(".adlib-explorer").first
+    live = page.locator(".adlib-widget").first
     live.locator("canvas[aria-label]").first.wait_for(timeout=120_000)
     heard = lambda: json.loads((root / "heard.json").read_text())       # noqa: E731
 
@@ -572,7 +572,7 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
     wait_for(lambda: heard()["threshold"] == heard()["thresholds"][1])
 
     # without a static form beside it, the widget asks Python for everything
-    inside = page.locator(".widget-vbox .adlib-explorer")
+    inside = page.locator(".widget-vbox .adlib-widget")
     inside.locator("canvas[aria-label]").first.wait_for(timeout=30_000)
     assert inside.locator(".thumb").count() == 10
 
@@ -594,7 +594,7 @@ def test_the_lesson_is_alive_in_jupyterlab(browser, lab, demo_root):
     nbformat.write(lesson, root / "lesson.ipynb")
     page, errors = open_in_lab(browser, address, "lesson.ipynb")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    live = page.locator(".adlib-explorer:not([data-adlib-static])").first
+    live = page.locator(".adlib-widget:not([data-adlib-static])").first
     wait_for(lambda: page.evaluate("""() => { const c = window.jupyterapp.shell.currentWidget.content.widgets;
         return c.findLast((w) => w.model.type === "code").model.executionCount > 0; }"""), seconds=400)
     page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content;
@@ -623,7 +623,7 @@ def test_an_exported_notebook_holds_a_living_explorer(opened, tmp_path):
     page_file.write_text(HTMLExporter(**nothing_outside).from_notebook_node(notebook)[0])
     page = opened(page_file)
     shown = two_methods()
-    assert page.locator("[data-adlib-static] .explorer").count() == 1
+    assert page.locator("[data-adlib-static] .adlib").count() == 1
     shown.threshold = 1.2
     drawn(page, f"e.setCode({list(shown.coded[0].edges).index(shown.threshold)})")
     assert_numbers_are_pythons(page, shown, 0)
@@ -666,7 +666,7 @@ def test_three_hundred_images_open_at_once_and_the_picture_keeps_up_with_the_sli
     page.wait_for_selector("canvas[aria-label]")
     opening = time.perf_counter() - start
     times = page.evaluate("""async () => {
-        const e = document.querySelector('[data-adlib-static]').explorer, times = [];
+        const e = document.querySelector('[data-adlib-static]').widget, times = [];
         for (let i = 0; i < 60; i++) {
             e.slider.value = 3000 + 100 * i;
             const began = performance.now();

@@ -1,0 +1,148 @@
+"""The playgrounds: their numbers are Python's, on pages that are opened in Chromium without a network."""
+# ruff: noqa: F811       fixtures come by import
+
+import json
+
+import numpy as np
+import pytest
+from test_browser import CHROMIUM, browser, contrast, opened, shoot, sync_api  # noqa: F401
+
+from adlib.explorer import CurvesByHand
+
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+WIDGET = "document.querySelector('[data-adlib-static]').widget"
+
+
+def move(page, state: dict, more: str = "true") -> None:
+    """Set traits of the page's widget, and wait until a frame shows them."""
+    page.evaluate(f"""() => new Promise((done) => {{
+        const w = {WIDGET};
+        w.host.addEventListener("adlib:drawn", function seen() {{
+            if (!({more})) return;
+            w.host.removeEventListener("adlib:drawn", seen), done();
+        }});
+        w.set({json.dumps(state)});
+    }})""")
+
+
+def get(page, *names) -> list:
+    return page.evaluate(f"() => {json.dumps(names)}.map((n) => {WIDGET}.get(n))")
+
+
+def shown_numbers(page) -> dict:
+    cells = page.locator("td[data-number]").all()
+    return {c.get_attribute("data-number"): float(c.get_attribute("data-value")) for c in cells}
+
+
+def names_of_what_has_the_focus(page, most=80) -> list[str]:
+    """Tab through the page's widget: each stop shows a ring and has a name."""
+    names = []
+    page.locator("h2").first.evaluate("h => { h.tabIndex = -1; h.focus(); }")
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        name, ring = page.evaluate("""() => { const e = document.activeElement.shadowRoot?.activeElement;
+            if (!e) return [null, ""];
+            const seen = e.closest(".segments") ? e.nextSibling : e;
+            const labels = [...(e.labels ?? [])].map((l) => l.textContent).join();
+            return [e.getAttribute("aria-label") || labels || e.textContent, getComputedStyle(seen).outlineStyle]; }""")
+        if name is None:
+            break
+        assert ring == "solid", name
+        names.append(name.strip())
+    assert names
+    assert all(names)
+    return names
+
+
+def check_looks(open_page, made, name: str, texts: tuple[str, ...], ready: str) -> None:
+    """It fits into 600 px, nothing is cut, and texts can be read in both themes."""
+    for width, theme in ((600, "light"), (1100, "dark")):
+        page = open_page(made, width=width, theme=theme, ready=ready)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        cut = page.evaluate(f"""() => [...{WIDGET}.root.querySelectorAll("button, label, td, th, h2, h3, span")]
+            .filter((e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== "inline")
+            .filter((e) => !e.closest(".unseen")).map((e) => e.textContent)""")
+        assert cut == []
+        unnamed = page.evaluate(f"""() => [...{WIDGET}.root.querySelectorAll("[role=img]")]
+            .filter((e) => !e.getAttribute("aria-label")).length""")
+        assert unnamed == 0
+        for text in texts:
+            assert contrast(page, text) >= 4.5, text
+        shoot(page, f"{name}_{width}_{theme}")
+
+
+# --- curves by hand ---------------------------------------------------------------------------------------------------
+
+def tiny() -> CurvesByHand:
+    masks = np.zeros((2, 4, 4), bool)
+    masks[0, :2, :2] = masks[0, 3, 3] = True
+    maps = [[[.9, .8, .3, .1], [.7, .2, .1, .1], [.4, .1, .1, .1], [.1, .1, .1, .6]],
+            [[.85, .05, .05, .05], [.05, .05, .05, .05], [.05, .05, .05, .05], [.05, .05, .05, .05]]]
+    return CurvesByHand(maps, masks)
+
+
+def states(n=40):
+    """Scores with ties and without, masks from empty to full."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        scores = np.round(rng.random(32), 1 + i % 3)
+        yield {"scores": scores.tolist(), "truth": (rng.random(32) < [0, 0.1, 0.3, 0.6, 1][i % 5]).tolist(),
+               "threshold": float(rng.random())}
+
+
+# For each challenge, the scores and the anomalous pixels.
+SOLVED = [([0.9] * 3 + [0.6] + [0.1] * 28, [3]),
+          ([0.2] * 3 + [0.9] * 12 + [0.1] * 17, [0, 1, 2]),
+          ([0.9] * 10 + [0.1] * 5 + [0] + [0.1] * 16, [*range(10), 15])]
+
+
+@in_chromium
+def test_the_six_numbers_of_any_state_are_pythons(opened):
+    made = tiny()
+    page = opened(made, ready=".board")
+    assert shown_numbers(page) == pytest.approx(made.numbers(), nan_ok=True, abs=1e-12)
+    for state in states():
+        made.scores, made.truth = state["scores"], state["truth"]
+        move(page, state)
+        assert shown_numbers(page) == pytest.approx(made.numbers(), nan_ok=True, abs=1e-12)
+        assert page.locator(".cell[data-flagged=true]").count() == sum(np.array(state["scores"]) >= state["threshold"])
+
+
+@in_chromium
+def test_each_challenge_can_be_solved(opened):
+    page = opened(tiny(), ready=".board")
+    goals = page.locator(".goals li")
+    assert [goal.get_attribute("data-reached") for goal in goals.all()] == ["false"] * 3
+    for k, (scores, truth) in enumerate(SOLVED):
+        move(page, {"scores": scores, "truth": [i in truth for i in range(32)]})
+        assert goals.nth(k).get_attribute("data-reached") == "true", shown_numbers(page)
+    page.get_by_role("button", name="Start again").click()
+    page.locator(".goals li[data-reached=true]").first.wait_for(state="hidden")
+
+
+@in_chromium
+def test_pixels_are_changed_by_mouse_and_by_keys(opened):
+    page = opened(tiny(), ready=".board")
+    page.locator(".cell").nth(2).click()
+    for key in ("ArrowDown", "ArrowRight", "+", "+", " "):
+        page.keyboard.press(key)
+    scores, truth = get(page, "scores", "truth")
+    assert scores[7] == pytest.approx(0.2)
+    assert truth[7]
+    page.locator(".cell").nth(16).click(modifiers=["Shift"])
+    assert get(page, "truth")[0][16]
+    box = page.get_by_role("checkbox", name="anomalous")
+    sync_api.expect(box).to_be_checked()
+    box.uncheck()
+    assert not get(page, "truth")[0][16]
+    page.get_by_role("slider", name="score").fill("0.5")
+    assert get(page, "scores")[0][16] == 0.5
+    assert len(names_of_what_has_the_focus(page)) == 7
+    check_looks(opened, tiny(), "curves", (".note", ".goals li", ".strong"), ".board")
+
+
+def test_bad_maps_are_refused():
+    with pytest.raises(ValueError, match=r"scores in \[0, 1\]"):
+        CurvesByHand(np.full((1, 4, 4), 2.0), np.zeros((1, 4, 4), bool))
+    with pytest.raises(ValueError, match="maps are"):
+        CurvesByHand(np.zeros((1, 4, 5)), np.zeros((1, 4, 4), bool))
