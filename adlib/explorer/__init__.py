@@ -1,7 +1,8 @@
 """The threshold explorer and the playgrounds, in a notebook or as a page, and one's own photographs."""
 
 from adlib.explorer.curves import CurvesByHand
+from adlib.explorer.noise import PerlinPlayground
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.explorer.widget import ThresholdExplorer
 
-__all__ = ["CMAP", "CurvesByHand", "ThresholdExplorer", "normal_scale"]
+__all__ = ["CMAP", "CurvesByHand", "PerlinPlayground", "ThresholdExplorer", "normal_scale"]

@@ -13,27 +13,6 @@ const STEP = 0.05;
 const count = (items, wanted) => items.reduce((n, item) => n + (wanted(item) ? 1 : 0), 0);
 const area = (x, y) => x.reduce((sum, _, i) => (i ? sum + ((x[i] - x[i - 1]) * (y[i] + y[i - 1])) / 2 : 0), 0);
 
-/** Number the 8-connected regions of the masks, on through all images: 0 for normal pixels. */
-export function labelRegions(truth, side) {
-  const regions = new Array(truth.length).fill(0), size = side * side;
-  let found = 0;
-  for (let i = 0; i < truth.length; i++) {
-    if (!truth[i] || regions[i]) continue;
-    const todo = [i];
-    regions[i] = ++found;
-    while (todo.length) {
-      const at = todo.pop(), x = at % side, y = Math.floor((at % size) / side), begin = at - (at % size);
-      for (let v = Math.max(0, y - 1); v <= Math.min(side - 1, y + 1); v++) {
-        for (let u = Math.max(0, x - 1); u <= Math.min(side - 1, x + 1); u++) {
-          const next = begin + v * side + u;
-          if (truth[next] && !regions[next]) regions[next] = found, todo.push(next);
-        }
-      }
-    }
-  }
-  return regions;
-}
-
 function auroc(normal, anomalous) {
   if (!normal.length || !anomalous.length) return NaN;
   let won = 0;

@@ -36,6 +36,27 @@ export function lowerBound(array, value) {
 
 const rgba = (r, g, b, a = 255) => ((a << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
+/** Number the 8-connected regions of the masks, on through all images: 0 for normal pixels. */
+export function labelRegions(truth, side) {
+  const regions = new Array(truth.length).fill(0), size = side * side;
+  let found = 0;
+  for (let i = 0; i < truth.length; i++) {
+    if (!truth[i] || regions[i]) continue;
+    const todo = [i];
+    regions[i] = ++found;
+    while (todo.length) {
+      const at = todo.pop(), x = at % side, y = Math.floor((at % size) / side), begin = at - (at % size);
+      for (let v = Math.max(0, y - 1); v <= Math.min(side - 1, y + 1); v++) {
+        for (let u = Math.max(0, x - 1); u <= Math.min(side - 1, x + 1); u++) {
+          const next = begin + v * side + u;
+          if (truth[next] && !regions[next]) regions[next] = found, todo.push(next);
+        }
+      }
+    }
+  }
+  return regions;
+}
+
 // Page ---------------------------------------------------------------------------------------------------------------
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -5,9 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from test_browser import CHROMIUM, browser, contrast, opened, shoot, sync_api  # noqa: F401
 
-from adlib.explorer import CurvesByHand
+from adlib.explorer import CurvesByHand, PerlinPlayground
+from adlib.explorer.noise import uniform_of_seed
+from adlib.metrics import label_regions
+from adlib.perlin import rotate
 
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 WIDGET = "document.querySelector('[data-adlib-static]').widget"
@@ -146,3 +150,69 @@ def test_bad_maps_are_refused():
         CurvesByHand(np.full((1, 4, 4), 2.0), np.zeros((1, 4, 4), bool))
     with pytest.raises(ValueError, match="maps are"):
         CurvesByHand(np.zeros((1, 4, 5)), np.zeros((1, 4, 4), bool))
+
+
+# --- Perlin noise -----------------------------------------------------------------------------------------------------
+
+def noise_playground(size=64) -> PerlinPlayground:
+    rng = np.random.default_rng(0)
+    return PerlinPlayground(rng.integers(0, 256, (3, size, size), np.uint8),
+                            rng.integers(0, 256, (2, 3, size, size), np.uint8), ["rust", "moss"])
+
+
+def test_seeds_give_even_numbers():
+    drawn = np.concatenate([uniform_of_seed(seed, 500) for seed in (0, 1, 7, 2**31 - 1)])
+    assert np.histogram(drawn, 10, (0, 1))[0].sum() == 2000
+    assert drawn.mean() == pytest.approx(0.5, abs=0.03)
+    assert len(np.unique(drawn)) == 2000
+
+
+@in_chromium
+def test_noise_mask_and_blend_are_adlibs(opened):
+    made = noise_playground()
+    page = opened(made)
+    for cells, threshold, rotation, opacity, seed, texture in [
+            ([4, 4], 0.5, 0, 1, 0, 0), ([1, 32], 0.2, 35, 0.5, 3, 1), ([8, 2], -0.3, -90, 0.25, 12345, 0),
+            ([2, 2], 0.05, 90, 1, 1, 1), ([16, 16], 1.0, 10, 1, 2, 0)]:
+        state = {"cells": cells, "threshold": threshold, "rotation": rotation, "opacity": opacity, "seed": seed,
+                 "texture": texture}
+        for name, value in state.items():
+            setattr(made, name, value)
+        move(page, state)
+        noise, mask = (np.array(page.evaluate(f"[...{WIDGET}.{name}]")).reshape(64, 64) for name in ("noise", "mask"))
+        assert noise == pytest.approx(made.noise().numpy(), abs=1e-5)
+        turned = rotate(made.noise()[None, None], torch.tensor([made.rotation]))[0, 0].numpy()
+        clear = abs(turned - threshold) > 1e-4      # elsewhere rounding decides
+        assert clear.mean() > 0.98
+        assert np.array_equal(mask[clear] == 1, made.mask().numpy()[clear])
+        assert float(page.locator("[data-number=coverage]").get_attribute("data-value")) == mask.mean()
+        regions = int(page.locator("[data-number=regions]").get_attribute("data-value"))
+        assert regions == label_regions(mask[None] == 1).max()
+        data = page.locator("canvas").nth(3).evaluate("c => [...c.getContext('2d').getImageData(0, 0, 64, 64).data]")
+        blended = np.array(data).reshape(64, 64, 4)[..., :3].transpose(2, 0, 1)
+        assert abs(blended - made.blended().astype(int))[:, clear].max() <= 1
+
+
+@in_chromium
+def test_the_histogram_counts_the_masks_of_many_seeds(opened):
+    made = noise_playground()
+    page = opened(made)
+    page.get_by_role("slider", name="Threshold").fill("0.3")
+    made.threshold = 0.3
+    page.wait_for_function(f"{WIDGET}.summary.dataset.n === '200' && {WIDGET}.counted.includes('0.3')")
+    covered = []
+    for seed in range(200):
+        made.seed = seed
+        covered.append(made.numbers()["coverage"])
+    assert float(page.locator("[data-mean]").get_attribute("data-mean")) == pytest.approx(np.mean(covered), abs=1e-4)
+    before = page.locator("canvas").nth(1).get_attribute("aria-label")
+    page.get_by_role("button", name="Next seed").click()
+    page.wait_for_function(f"{WIDGET}.layers[1].canvas.getAttribute('aria-label') !== {json.dumps(before)}")
+    assert get(page, "seed") == [1]
+    assert len(names_of_what_has_the_focus(page)) == 8
+    check_looks(opened, noise_playground(), "noise", (".note", ".numbers", ".strong"), "canvas[aria-label]")
+
+
+def test_textures_must_fit():
+    with pytest.raises(ValueError, match="multiple of 32"):
+        noise_playground(40)
