@@ -18,8 +18,8 @@ PACKAGE = ROOT / "adlib"
 CORE = ("networks", "losses.py", "perlin.py", "metrics.py", "data", "training.py", "recipes.py")
 ROOMS = ("demo", "runs", "explorer", "lessons")
 # A method or a lesson may have a module in several rooms: its network, its figures, its exercises.
-LESSON_MODULES = {"ablations", "data_and_metrics", "destseg", "failure_cases", "feature_space", "masked_rd", "results",
-                  "stfpm", "threshold_explorer"}
+LESSON_MODULES = {"ablations", "data_and_metrics", "destseg", "failure_cases", "feature_space", "masked_rd", "rd4ad",
+                  "results", "stfpm", "threshold_explorer"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -20,7 +20,7 @@ LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 BASE = {"data_root": "data/demo", "category": "gravel", "budget": "demo", "backbone": "efficientnet_lite0",
         "weights": "auto", "image_size": "auto", "seed": 0, "precision": "auto", "device": "auto", "out_dir": "runs"}
 
-SMALL = {"04_ablations": {"table": "fusion"}}       # the others are executed by the slow tests
+SMALL = {"05_ablations": {"table": "fusion"}}       # the others are executed by the slow tests
 
 
 def read(lesson: str):
@@ -131,7 +131,7 @@ def check_executed(notebook) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ablations.GRIDS)
 def test_every_ablation_executes(table, demo_root, tmp_path):
-    check_executed(execute("04_ablations", tmp_path, data_root=str(demo_root), table=table))
+    check_executed(execute("05_ablations", tmp_path, data_root=str(demo_root), table=table))
 
 
 def test_lesson_00_without_ground_truth(tmp_path):

@@ -1,4 +1,4 @@
-"""Lesson 04: the ablations of the three papers and our own, each table a grid of runs. Imports no torch."""
+"""Lesson 05: the ablations of the three papers and our own, each table a grid of runs. Imports no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Lesson 05: what can be seen at a region of an image, and what is usual at the same place on normal images.
+"""Lesson 06: what can be seen at a region of an image, and what is usual at the same place on normal images.
 
 Everything is measured at the maps' size, the images enlarged to it.
 """

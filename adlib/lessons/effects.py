@@ -1,4 +1,4 @@
-"""Lessons 02, 03 and 06: what a trained student sees. Is its answer about this image, or would any do as well?
+"""Lessons 02, 03, 04 and 07: what a trained student sees. Is its answer about this image, or would any do as well?
 
 A cosine has an easy way out: the direction that all images share. Every distance here is a mean over the normal
 validation images of 1 - cos to the teacher's features, with another answer in the student's place each time.

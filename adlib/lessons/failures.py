@@ -1,4 +1,4 @@
-"""Lesson 05: why a detector failed, from facts that can be measured to a cause that they suggest.
+"""Lesson 06: why a detector failed, from facts that can be measured to a cause that they suggest.
 
 Maps are in normal units, so that those of different methods can stand side by side.
 """

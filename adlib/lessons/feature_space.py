@@ -1,4 +1,4 @@
-"""Lesson 06: where a student's features lie, embedded in a plane, and whose teacher feature is nearest."""
+"""Lesson 07: where a student's features lie, embedded in a plane, and whose teacher feature is nearest."""
 
 from dataclasses import dataclass
 

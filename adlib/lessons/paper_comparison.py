@@ -1,4 +1,4 @@
-"""Lesson 04: our runs of an ablation beside the paper's numbers, and how far apart chance alone would put two rows."""
+"""Lesson 05: our runs of an ablation beside the paper's numbers, and how far apart chance alone would put two rows."""
 
 from functools import cache
 

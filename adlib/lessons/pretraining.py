@@ -1,4 +1,4 @@
-"""Lesson 04: teachers that have never seen a photograph (STFPM, Table 4); they learn the classes of a small data set.
+"""Lesson 05: teachers that have never seen a photograph (STFPM, Table 4); they learn the classes of a small data set.
 
     python -m adlib.lessons.pretraining digits      scikit-learn's 8 x 8 digits: no network is needed
     python -m adlib.lessons.pretraining cifar10     or mnist, cifar100, svhn: torchvision fetches them into data/

@@ -1,4 +1,4 @@
-"""Lesson 05: the smallest defect that a detector sees, with discs of known size and contrast painted on images."""
+"""Lesson 06: the smallest defect that a detector sees, with discs of known size and contrast painted on images."""
 
 from math import inf, nan
 

@@ -1,4 +1,4 @@
-"""Lesson 07: how much better a threshold looks on images that chose it than on others, and how sure a quantile is."""
+"""Lesson 08: how much better a threshold looks on images that chose it than on others, and how sure a quantile is."""
 
 from collections.abc import Callable
 

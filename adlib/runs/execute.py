@@ -86,7 +86,6 @@ def run(method: str, given: dict, *, out_dir: str | Path | None = None, again: b
     """
     lesson = LESSON_OF[method]
     given = given | ({} if out_dir is None else {"out_dir": str(out_dir)})
-    given = with_method(method, given)
     parameters = complete_parameters(lesson, given)
     ensure_data(parameters["data_root"])
     folder = run_folder(method, parameters)
@@ -134,7 +133,7 @@ def find_runs(wanted: list[tuple[str, dict]], *, make: bool = False) -> list[Pat
 
 def folder_of(method: str, given: dict, **options) -> Path:
     """Where the run of a method with these parameters lies; options as for `run_folder`."""
-    return run_folder(method, complete_parameters(LESSON_OF[method], with_method(method, given)), **options)
+    return run_folder(method, complete_parameters(LESSON_OF[method], given), **options)
 
 
 def ensure_data(data_root: str) -> None:
@@ -143,11 +142,6 @@ def ensure_data(data_root: str) -> None:
         from adlib.demo import ensure  # takes half a second: scipy
 
         ensure(data_root)
-
-
-def with_method(method: str, given: dict) -> dict:
-    """The parameters, with the method where a lesson has several."""
-    return given | ({"method": method} if "method" in lesson_parameters(LESSON_OF[method]) else {})
 
 
 def limit_threads(n: int) -> dict[str, str]:

@@ -13,11 +13,11 @@ from adlib.settings import BACKBONES, DESTSEG_WIDTHS, IMAGE_SIZE, ROTATION
 
 NOTEBOOKS = ROOT / "notebooks"
 LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "02_destseg",
-             **dict.fromkeys(("rd4ad", "masked_rd"), "03_masked_reverse_distillation")}
+             "rd4ad": "03_reverse_distillation", "masked_rd": "04_masked_reverse_distillation"}
 CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16"),
            "fuse_at": ("stride4", "image"), "rotation": ("auto", "none", "slight", "full"),
-           "segmentation_input": ("product", "concat", "distance"), "cosine": ("auto", "pixel", "flat"),
-           "test_mask": ("none", "mean"), "method": ("rd4ad", "masked_rd")}
+           "segmentation_input": ("product", "concat", "distance"), "cosine": ("pixel", "flat"),
+           "test_mask": ("none", "mean")}
 # A parameter that is "auto" by default, and the type of a given value; all others hold strings.
 INSTEAD_OF_AUTO = {"image_size": int, "lr": float, "level_weights": list,
                    **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch"), int),
@@ -44,15 +44,15 @@ DISTINCT = ("levels", "seeds", "methods")       # lists that hold something, and
 
 
 def resolve(parameters: dict) -> dict:
-    """The parameters with each "auto" replaced by what budget, category and method mean by it.
+    """The parameters with each "auto" replaced by what budget and category mean by it.
 
     None stands for a number that the budget's recipe has (`steps`, `batch`, `lr`, ...) and for equal `level_weights`:
     recipes and networks take it so. What only the machine or the network tells stays "auto": `weights`, `precision`,
     `device`, `texture_source`.
     """
-    budget, cosine = parameters["budget"], "flat" if parameters.get("method") == "rd4ad" else "pixel"
+    budget = parameters["budget"]
     meant = {"image_size": IMAGE_SIZE[budget], **DESTSEG_WIDTHS[budget],
-             "rotation": ROTATION.get(parameters["category"], "none"), "cosine": cosine,
+             "rotation": ROTATION.get(parameters["category"], "none"),
              **dict.fromkeys(("level_weights", "steps", "student_steps", "segmentation_steps", "batch", "lr"))}
     return parameters | {name: value for name, value in meant.items() if parameters.get(name) == "auto"}
 

@@ -156,7 +156,7 @@ def estimate_costs(planned: list[Planned]) -> None:
             known.setdefault(kind(entry["method"], entry), []).append(cost)
     known = extract_costs() | known
     for run in planned:
-        given = complete_parameters(LESSON_OF[run.method], execute.with_method(run.method, run.given))
+        given = complete_parameters(LESSON_OF[run.method], run.given)
         if costs := known.get(kind(run.method, resolve(given))):
             seconds, memory = zip(*costs, strict=True)
             run.seconds, run.mem_mb = OVERHEAD + statistics.median(seconds), round(1.25 * max(memory))

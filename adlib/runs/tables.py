@@ -31,7 +31,7 @@ COLUMNS = [*IDENTITY, "weights", "precision", "threads", "cpu", "device", "image
 EXTRACT_COLUMNS = [*IDENTITY, "weights", "setting", *METRICS, *PARTS, "threads", "cpu", "peak_memory_mb", "run"]
 # Parameters that are no setting: they name the run, or stand in a column of their own.
 NO_SETTING = {"category", "seed", "data_root", "out_dir", "device", "budget", "backbone", "image_size", "weights",
-              "precision", "method"}
+              "precision"}
 # The papers quote RD4AD without a backbone; table 6 of the masked RD paper repeats the row as its own WRN50-2 baseline.
 QUOTED_BACKBONE = {"rd4ad": "wide_resnet50_2"}
 
@@ -103,8 +103,8 @@ def row_of(entry: dict, defaults: dict) -> dict:
 
 
 def deviations(given: dict, defaults: dict, apart: set[str]) -> str:
-    return ", ".join(f"{name}={given[name]}" for name, default in defaults.items()
-                     if name not in apart and given.get(name, default) != default)
+    return ", ".join(f"{name}={given[name]}" for name, default in defaults.items()      # "auto" was an older default
+                     if name not in apart and given.get(name, default) not in (default, "auto"))
 
 
 def select_runs(frame: pd.DataFrame, only: dict[str, str]) -> pd.DataFrame:

@@ -587,7 +587,7 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
 @pytest.mark.slow
 def test_the_lesson_is_alive_in_jupyterlab(browser, lab, demo_root):
     root, address = lab
-    lesson = nbformat.read(ROOT / "notebooks/07_threshold_explorer.ipynb", as_version=4)
+    lesson = nbformat.read(ROOT / "notebooks/08_threshold_explorer.ipynb", as_version=4)
     cell = next(c for c in lesson.cells if "parameters" in c.metadata.get("tags", []))
     for name, value in {"data_root": str(demo_root), "budget": "smoke", "out_dir": str(root / "runs")}.items():
         cell.source = re.sub(f"^{name} = \\S+", f"{name} = {value!r}", cell.source, flags=re.M)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from conftest import verdict
 
-from adlib.lessons.exercises import data_and_metrics, destseg, masked_rd, stfpm
+from adlib.lessons.exercises import data_and_metrics, destseg, masked_rd, rd4ad, stfpm
 
 NORMAL, LABELS = np.arange(20.0), np.array([False] * 8 + [True] * 4)
 SCORES = np.array([1.0, 5, 9, 12, 18.5, 19, 3, 18.04, 30, 31, 30.5, 40])
@@ -109,14 +109,14 @@ DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
     (masked_rd.visible_positions, 7.2, (), "windows overlap"),
     (masked_rd.visible_positions, 19.6, (), "7 x 7 is too far"),
     (masked_rd.visible_positions, 12, (), "how far to each side"),
-    (masked_rd.flat_loss, ..., (), "not yet: set"),
-    (masked_rd.flat_loss, 0.3292, (), "right"),
-    (masked_rd.flat_loss, 0.5, (), "the loss per position"),
-    (masked_rd.flat_loss, 0.6708, (), "one minus it"),
-    (masked_rd.flat_loss, 0.85, (), "lengths are square roots: divide"),
-    (masked_rd.flat_loss, 0.625, (), "not sums"),
-    (masked_rd.flat_loss, 0.33, (), "right"),
-    (masked_rd.flat_loss, 0.2, (), "inner product over"),
+    (rd4ad.flat_loss, ..., (), "not yet: set"),
+    (rd4ad.flat_loss, 0.3292, (), "right"),
+    (rd4ad.flat_loss, 0.5, (), "the loss per position"),
+    (rd4ad.flat_loss, 0.6708, (), "one minus it"),
+    (rd4ad.flat_loss, 0.85, (), "lengths are square roots: divide"),
+    (rd4ad.flat_loss, 0.625, (), "not sums"),
+    (rd4ad.flat_loss, 0.33, (), "right"),
+    (rd4ad.flat_loss, 0.2, (), "inner product over"),
     (masked_rd.mean_behind_masks, ..., (), "not yet: set"),
     (masked_rd.mean_behind_masks, 0.6 * (1 - 0.7), (), "right"),
     (masked_rd.mean_behind_masks, 0.42, (), "take away"),
@@ -124,16 +124,16 @@ DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
     (masked_rd.mean_behind_masks, 0.6, (), "are zeros, and count"),
     (masked_rd.mean_behind_masks, 0.857, (), "can only fall"),
     (masked_rd.mean_behind_masks, -1, (), "the mean over all of them"),
-    (masked_rd.cached_megabytes, ..., (), "not yet: set"),
-    (masked_rd.cached_megabytes, 3.670016, (), "right"),
-    (masked_rd.cached_megabytes, 3.67, (), "right"),
-    (masked_rd.cached_megabytes, 3.5, (), "MiB"),
-    (masked_rd.cached_megabytes, 3.7, (), "two decimals"),
-    (masked_rd.cached_megabytes, 7.340032, (), "float32"),
-    (masked_rd.cached_megabytes, 1.835, (), "two bytes"),
-    (masked_rd.cached_megabytes, 3670016, (), "divide by 10^6"),
-    (masked_rd.cached_megabytes, 14.68, (), "a side of 64"),
-    (masked_rd.cached_megabytes, 2, (), "channels times height"),
+    (rd4ad.cached_megabytes, ..., (), "not yet: set"),
+    (rd4ad.cached_megabytes, 3.670016, (), "right"),
+    (rd4ad.cached_megabytes, 3.67, (), "right"),
+    (rd4ad.cached_megabytes, 3.5, (), "MiB"),
+    (rd4ad.cached_megabytes, 3.7, (), "two decimals"),
+    (rd4ad.cached_megabytes, 7.340032, (), "float32"),
+    (rd4ad.cached_megabytes, 1.835, (), "two bytes"),
+    (rd4ad.cached_megabytes, 3670016, (), "divide by 10^6"),
+    (rd4ad.cached_megabytes, 14.68, (), "a side of 64"),
+    (rd4ad.cached_megabytes, 2, (), "channels times height"),
 ])
 def test_every_answer_gets_the_verdict_that_fits(capsys, check, answer, rest, expected):
     found = verdict(capsys, check, answer, *rest)

@@ -1,4 +1,4 @@
-"""Each check of lesson 05 against right answers and plausible wrong ones."""
+"""Each check of lesson 06 against right answers and plausible wrong ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each check of lesson 08 against right answers and plausible wrong ones."""
+"""Each check of lesson 09 against right answers and plausible wrong ones."""
 
 from itertools import combinations, product
 

@@ -98,14 +98,14 @@ OUT_OF_RANGE = [
     ("02_destseg", "opacity", [[NAN, 1.0], [0.2, INF], [0.5], [0.8, 0.2], [0.2, 1.5]], "must be two numbers"),
     ("02_destseg", "width", [0], "must be at least 1"),
     ("02_destseg", "batch", [0], "must be at least 1"),
-    ("03_masked_reverse_distillation", "mask_ratio", [-0.1, 1.0, NAN], r"must be in \[0, 1\)"),
-    ("04_ablations", "seeds", [[], [0, 0]], "must name something, and nothing twice"),
-    ("04_ablations", "seeds", [[-1]], "must be from 0"),
-    ("05_failure_cases", "diameters", [[0.0], [INF]], "must be positive and finite"),
-    ("05_failure_cases", "methods", [[], ["stfpm", "stfpm"]], "must name something, and nothing twice"),
-    ("06_feature_space", "spot", [[-1, 3], [3, 256]], r"must be in \[0, 256\)"),
-    ("07_threshold_explorer", "miss", [-1.0, NAN], "must be at least 0"),
-    ("08_results", "resamples", [0], "must be at least 1"),
+    ("04_masked_reverse_distillation", "mask_ratio", [-0.1, 1.0, NAN], r"must be in \[0, 1\)"),
+    ("05_ablations", "seeds", [[], [0, 0]], "must name something, and nothing twice"),
+    ("05_ablations", "seeds", [[-1]], "must be from 0"),
+    ("06_failure_cases", "diameters", [[0.0], [INF]], "must be positive and finite"),
+    ("06_failure_cases", "methods", [[], ["stfpm", "stfpm"]], "must name something, and nothing twice"),
+    ("07_feature_space", "spot", [[-1, 3], [3, 256]], r"must be in \[0, 256\)"),
+    ("08_threshold_explorer", "miss", [-1.0, NAN], "must be at least 0"),
+    ("09_results", "resamples", [0], "must be at least 1"),
 ]
 
 
@@ -129,8 +129,8 @@ def test_the_ends_of_the_ranges_are_good():
                                      "level_weights": [0]})
     complete_parameters("02_destseg", {"opacity": [0, 0], "width": 1})
     assert complete_parameters("02_destseg", {"opacity": [0, 1]})["opacity"] == [0.0, 1.0]
-    complete_parameters("03_masked_reverse_distillation", {"mask_ratio": 0})
-    complete_parameters("06_feature_space", {"spot": [0, 255]})
+    complete_parameters("04_masked_reverse_distillation", {"mask_ratio": 0})
+    complete_parameters("07_feature_space", {"spot": [0, 255]})
 
 
 @pytest.mark.parametrize("text", ["[" * 10_000, "(" * 10_000, "{[]: 1}", "1 +", "__import__('os')", "\0", "9" * 5000])

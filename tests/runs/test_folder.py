@@ -56,7 +56,7 @@ def test_a_new_parameter_moves_no_run(given, monkeypatch):
 def test_a_default_that_is_given_is_the_same_run(given):
     assert execute.folder_of("stfpm", {"out_dir": given["out_dir"], "lr": "auto", "levels": [1, 2, 3]}) == \
         execute.folder_of("stfpm", {"out_dir": given["out_dir"]})
-    assert execute.folder_of("masked_rd", {"method": "masked_rd"}) == execute.folder_of("masked_rd", {})
+    assert execute.folder_of("rd4ad", {"cosine": "flat"}) == execute.folder_of("rd4ad", {})
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.1}, {"levels": [1]}, {"precision": "bf16"}, {"weights": "random"},
@@ -220,9 +220,9 @@ def test_a_torn_failure_is_a_failure(tmp_path, text):
     ("02_destseg", {"category": "own", "width": 8}, {"rotation": "none", "width": 8, "student_width": 64}),
     ("02_destseg", {"batch": 4}, {"batch": 4, "student_steps": None, "segmentation_steps": None, "lr": None}),
     ("02_destseg", {"category": "screw", "rotation": "slight"}, {"rotation": "slight", "texture_source": "auto"}),
-    ("03_masked_reverse_distillation", {"method": "rd4ad"}, {"cosine": "flat"}),
-    ("03_masked_reverse_distillation", {"method": "masked_rd"}, {"cosine": "pixel", "device": "auto"}),
-    ("03_masked_reverse_distillation", {"method": "rd4ad", "cosine": "pixel"}, {"cosine": "pixel"}),
+    ("03_reverse_distillation", {}, {"cosine": "flat", "lr": None}),
+    ("04_masked_reverse_distillation", {}, {"cosine": "pixel", "device": "auto"}),
+    ("03_reverse_distillation", {"cosine": "pixel"}, {"cosine": "pixel"}),
 ])
 def test_auto_is_resolved(lesson, given, meant):
     parameters = checks.complete_parameters(lesson, given)

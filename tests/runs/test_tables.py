@@ -32,7 +32,7 @@ def entry(method="stfpm", value=0.5, *, threads=1, cpu="AVX512, bf16, A", precis
           **given) -> dict:
     """A run's entry in which all six metrics have one value, as `read_runs` gives it."""
     defaults = read_defaults(LESSON_OF[method])
-    parameters = defaults | ({"method": method} if "method" in defaults else {}) | {"data_root": "data/demo"} | given
+    parameters = defaults | {"data_root": "data/demo"} | given
     return new_entry(method, parameters) | {
         "metrics": dict.fromkeys(METRICS, value), "threads": threads, "cpu": cpu, "precision": precision, "n_train": 48,
         "n_test": n_test, "seconds": {"train": 30.0, "predict": 1.0, "evaluate": 0.5}, "peak_memory_mb": 1000.0,
@@ -83,6 +83,13 @@ def test_the_defaults_are_no_setting():
     rows = tables.frame([entry(method, device="cpu", out_dir="elsewhere", seed=5) for method in LESSON_OF])
     assert rows["setting"].tolist() == [""] * 5
     assert tables.variants(rows) == list(LESSON_OF)
+
+
+def test_runs_of_the_lesson_that_two_methods_shared_have_the_default_setting():
+    old = [entry("rd4ad", cosine="auto", mask_ratio=0.5), entry("masked_rd", cosine="auto")]
+    for e in old:
+        e["parameters"]["method"] = e["method"]
+    assert tables.frame(old)["variant"].tolist() == ["rd4ad", "masked_rd"]
 
 
 def test_entries_that_lack_fields_are_read():

@@ -1,4 +1,4 @@
-"""Exercises of lesson 04."""
+"""Exercises of lesson 05."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ WITHOUT = ["1: none", "3: ed", "4: seg", "7: ed + seg"]
 
 
 def spread_of_a_difference(answer: object) -> None:
-    """Lesson 04, exercise 1: rows of three seeds each, 1.2 points between seeds; spread of the means' difference."""
+    """Lesson 05, exercise 1: rows of three seeds each, 1.2 points between seeds; spread of the means' difference."""
     s, n = 1.2, 3
     hints = {
         s / n ** 0.5: "that is the spread of one mean; the difference has two, and both are uncertain",
@@ -29,7 +29,7 @@ def spread_of_a_difference(answer: object) -> None:
 
 
 def chance_that_some_row_wins(answer: object) -> None:
-    """Lesson 04, exercise 2: eight identical rows, one of them the base row; chance that another is best."""
+    """Lesson 05, exercise 2: eight identical rows, one of them the base row; chance that another is best."""
     hints = {
         1 / 8: "that is the chance that the base row itself is best",
         1 / 2: "that is for one other row; there are seven",
@@ -47,7 +47,7 @@ def chance_that_some_row_wins(answer: object) -> None:
 
 
 def main_effect_of_denoising(answer: object) -> None:
-    """Lesson 04, exercise 3: mean change of image AUROC by denoising over the four pairs of DeSTSeg's Table 4."""
+    """Lesson 05, exercise 3: mean change of image AUROC by denoising over the four pairs of DeSTSeg's Table 4."""
     theirs = published_rows(find_grid("destseg_4"))
     gains = theirs.loc[WITH_DENOISING].to_numpy() - theirs.loc[WITHOUT].to_numpy()      # (4 pairs, 3 metrics)
     first, full = theirs["image_auroc"].iloc[0], theirs["image_auroc"].iloc[-1]
@@ -69,7 +69,7 @@ def main_effect_of_denoising(answer: object) -> None:
 
 
 def share_of_other_verdicts(answer: object, ahead: dict[int, float], behind: dict[int, float]) -> None:
-    """Lesson 04, exercise 4: of all pairs of one seed each, the share in which `behind` is strictly better.
+    """Lesson 05, exercise 4: of all pairs of one seed each, the share in which `behind` is strictly better.
 
     Parameters
     ----------

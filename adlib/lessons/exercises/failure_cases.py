@@ -1,4 +1,4 @@
-"""Exercises of lesson 05."""
+"""Exercises of lesson 06."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from adlib.lessons.exercises import judge
 
 
 def cells_of_a_region(answer: object) -> None:
-    """Lesson 05, exercise 1: positions of level 2 that a 12 x 12 region covers, image size 128, mask at 256."""
+    """Lesson 06, exercise 1: positions of level 2 that a 12 x 12 region covers, image size 128, mask at 256."""
     hints = {
         2.25: "that is level 1, or level 2 at an image size of 256; stride 8 at 128 px is 16 pixels of the mask",
         1.5: "that is 12 / 8: level 2 has stride 8 in the image, which is 16 pixels of the mask; and areas are squares",
@@ -21,7 +21,7 @@ def cells_of_a_region(answer: object) -> None:
 
 
 def lower_end(answer: object) -> None:
-    """Lesson 05, exercise 2: lower end of Wilson's interval for 3 of 10."""
+    """Lesson 06, exercise 2: lower end of Wilson's interval for 3 of 10."""
     hints = {
         0.016: "that is 0.3 - 1.96 sqrt(0.3 x 0.7 / 10), negative for 1 of 10; Wilson's has a shifted middle",
         0.6032: "that is the upper end",
@@ -35,7 +35,7 @@ def lower_end(answer: object) -> None:
 
 
 def missed_by_all(answer: object, alarms: np.ndarray, labels: np.ndarray) -> None:
-    """Lesson 05, exercise 3: share of the anomalous images on which none of (M, N) alarms is raised."""
+    """Lesson 06, exercise 3: share of the anomalous images on which none of (M, N) alarms is raised."""
     alarms, labels = np.asarray(alarms, bool), np.asarray(labels, bool)
     quiet = ~alarms.any(axis=0)
     missed = ~alarms[:, labels]

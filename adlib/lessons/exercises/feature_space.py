@@ -1,4 +1,4 @@
-"""Exercises of lesson 06."""
+"""Exercises of lesson 07."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from adlib.lessons.feature_space import unit
 
 
 def hit_by_chance(answer: object) -> None:
-    """Lesson 06, exercise 1: hit@4 of an independent student among 20 normal and 20 anomalous positions."""
+    """Lesson 07, exercise 1: hit@4 of an independent student among 20 normal and 20 anomalous positions."""
     hints = {
         4 / 20: "the teacher features of both kinds are candidates",
         1 / 40: "that is hit@1; four ranks are hits",
@@ -22,7 +22,7 @@ def hit_by_chance(answer: object) -> None:
 
 
 def hit_by_hand(answer: object) -> None:
-    """Lesson 06, exercise 2: hit@1 of three positions."""
+    """Lesson 07, exercise 2: hit@1 of three positions."""
     hints = {
         1 / 3: "compare directions, not lengths, and start from each student feature: scale all six to length 1",
         1.0: "that is hit@2; the third student feature is nearest to (0, 1)",
@@ -35,7 +35,7 @@ def hit_by_hand(answer: object) -> None:
 
 
 def half_width(answer: object) -> None:
-    """Lesson 06, exercise 3: 1.96 standard errors of a share of one half, from 40 images of 5 equal positions."""
+    """Lesson 07, exercise 3: 1.96 standard errors of a share of one half, from 40 images of 5 equal positions."""
     error = (0.25 / 40) ** 0.5
     hints = {
         1.96 * (0.25 / 200) ** 0.5: "that is for 200 independent positions; five that agree are one observation",
@@ -52,7 +52,7 @@ def half_width(answer: object) -> None:
 
 
 def share_taken_for_normal(answer: object, t: np.ndarray, s: np.ndarray, anomalous: np.ndarray) -> None:
-    """Lesson 06, exercise 4: share of anomalous positions whose nearest teacher feature, of (P, C), is a normal one."""
+    """Lesson 07, exercise 4: share of anomalous positions whose nearest teacher feature, of (P, C), is a normal one."""
     cos = unit(s) @ unit(t).T
     taken, by_teacher = (~anomalous[c.argmax(axis=1)] for c in (cos, cos.T))
     raw = ~anomalous[(s @ t.T).argmax(axis=1)]

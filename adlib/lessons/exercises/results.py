@@ -1,4 +1,4 @@
-"""Exercises of lesson 08."""
+"""Exercises of lesson 09."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from adlib.lessons.exercises import judge
 
 
 def spread_of_a_mean(answer: object) -> None:
-    """Lesson 08, exercise 1: fifteen categories, each with a spread of 3 points; that of their mean."""
+    """Lesson 09, exercise 1: fifteen categories, each with a spread of 3 points; that of their mean."""
     hints = {
         3: "that is the spread of one category; what one seed adds here, it takes away there",
         0.2: "variances add, not spreads: the root of 15 x 3^2, divided by 15",
@@ -24,7 +24,7 @@ def spread_of_a_mean(answer: object) -> None:
 
 
 def ahead_in_all_six(answer: object) -> None:
-    """Lesson 08, exercise 2: how probable it is that one of two equal methods is ahead in all of six categories."""
+    """Lesson 09, exercise 2: how probable it is that one of two equal methods is ahead in all of six categories."""
     hints = {
         1 / 64: "that is a in all six; you would have noticed b in all six, too",
         6 / 64: "that is five of six for one of them; all six have one way each",
@@ -39,7 +39,7 @@ def ahead_in_all_six(answer: object) -> None:
 
 
 def at_least_one(answer: object) -> None:
-    """Lesson 08, exercise 3: at least one of ten independent 95 % intervals misses a true 0."""
+    """Lesson 09, exercise 3: at least one of ten independent 95 % intervals misses a true 0."""
     hints = {
         0.5: "that is the expected number, 10 x 0.05; two at once count as one here",
         0.05: "that is one interval; there are ten",
@@ -55,7 +55,7 @@ def at_least_one(answer: object) -> None:
 
 
 def order_of_two_runs(answer: object, numbers: np.ndarray) -> None:
-    """Lesson 08, exercise 4: how often two runs stand in the other order than the means over their seeds.
+    """Lesson 09, exercise 4: how often two runs stand in the other order than the means over their seeds.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Exercises of lesson 07."""
+"""Exercises of lesson 08."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from adlib.lessons.exercises import judge
 
 
 def chance_of_a_false_alarm(answer: object) -> None:
-    """Lesson 07, exercise 1: the maximum of 12 normal validation scores as threshold."""
+    """Lesson 08, exercise 1: the maximum of 12 normal validation scores as threshold."""
     hints = {
         0.0: "none of these 12 lies above it, but the next one may",
         1 / 12: "nearly: there are 13 images in all, the new one counts too",
@@ -20,7 +20,7 @@ def chance_of_a_false_alarm(answer: object) -> None:
 
 
 def cheapest_threshold(answer: object) -> None:
-    """Lesson 07, exercise 2: normal 1, 2, 3, 4; anomalous 2.5, 3.5, 5; a miss costs 3, a false alarm 4."""
+    """Lesson 08, exercise 2: normal 1, 2, 3, 4; anomalous 2.5, 3.5, 5; a miss costs 3, a false alarm 4."""
     hints = {
         2.5: "no miss, but the two false alarms cost 8",
         3.5: "a miss and a false alarm cost 7",
@@ -33,7 +33,7 @@ def cheapest_threshold(answer: object) -> None:
 
 
 def recall_with_one_alarm(answer: object, scores: np.ndarray, labels: np.ndarray) -> None:
-    """Lesson 07, exercise 3: share of the anomalous images above all normal ones but one."""
+    """Lesson 08, exercise 3: share of the anomalous images above all normal ones but one."""
     scores, labels = np.asarray(scores), np.asarray(labels, bool)
     normal = np.sort(scores[~labels])
     second = normal[-2] if len(normal) > 1 else -np.inf

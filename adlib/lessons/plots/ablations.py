@@ -1,4 +1,4 @@
-"""Figures of lesson 04: our differences beside the papers', and what chance makes of rows that are all alike."""
+"""Figures of lesson 05: our differences beside the papers', and what chance makes of rows that are all alike."""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Figures of lesson 05: verdicts, a page per failure, causes, disagreement, and psychometric curves."""
+"""Figures of lesson 06: verdicts, a page per failure, causes, disagreement, and psychometric curves."""
 
 from textwrap import shorten
 

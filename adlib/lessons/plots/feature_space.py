@@ -1,4 +1,4 @@
-"""Figures of lesson 06: positions, t-SNE planes, whose feature is nearest, maps while a student learns, patches."""
+"""Figures of lesson 07: positions, t-SNE planes, whose feature is nearest, maps while a student learns, patches."""
 
 import numpy as np
 from matplotlib.figure import Figure

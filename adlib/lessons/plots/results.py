@@ -1,4 +1,4 @@
-"""Figures of lesson 08: runs and their spread, tables, intervals, what a number costs, the bias of a chosen seed."""
+"""Figures of lesson 09: runs and their spread, tables, intervals, what a number costs, the bias of a chosen seed."""
 
 from collections.abc import Iterable
 

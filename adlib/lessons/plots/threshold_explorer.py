@@ -1,4 +1,4 @@
-"""Figures of lesson 07: what a threshold does to an image, what it trades, and where ways of choosing one land."""
+"""Figures of lesson 08: what a threshold does to an image, what it trades, and where ways of choosing one land."""
 
 import numpy as np
 from matplotlib.figure import Figure

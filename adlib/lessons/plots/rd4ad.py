@@ -1,0 +1,88 @@
+"""Figures of lesson 03, and of 04 where they are alike: the bottleneck between teacher and decoder, blur, seeds."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from adlib.lessons.plots import METHOD_MARKS, NORMAL, QUIET, new_figure
+from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, PINK, diagram_arrow, diagram_box, new_diagram
+from adlib.settings import METRIC_NAMES
+
+
+def rd_architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: list[int], masked: bool) -> Figure:
+    """Teacher above, decoder below and in reverse order, the narrow embedding between; with masked RD's parts or not.
+
+    Parameters
+    ----------
+    t : list of (B, C_k, H_k, W_k) tensors
+        Teacher features of levels 1, 2, 3.
+    fused, embedding : (B, C, H, W) tensor
+        Behind the fusion, and behind the one-class embedding.
+    levels : list of int
+        Those that are compared.
+    """
+    top, distance = (44, 29.5) if masked else (31, 15.5)
+    figure, ax = new_diagram(width=9.6, height=4.9 if masked else 3.9, top=top + 13)
+    side, right = 4 * t[0].shape[-1], 81
+    diagram_box(ax, 0, top, 12, 9, f"image\n3 x {side} x {side}", LIGHT_GREY)
+    for k, x in enumerate((19, 38, 57)):
+        diagram_box(ax, x, top, 14, 9, f"teacher, level {k + 1}\n{shape(t[k])}", BLUE)
+        diagram_arrow(ax, x - (7 if k == 0 else 5), top + 4.5, x, top + 4.5)
+        ax.plot([x + 7, x + 7], [top + 9.3, top + 12], color="0.3", lw=0.9)
+        diagram_box(ax, x, 0, 14, 9, f"decoder $S_{k + 1}$\n{shape(t[k])}", GREEN)
+        diagram_arrow(ax, x + 14 + (10 if k == 2 else 5), 4.5, x + 14, 4.5)
+        if k + 1 not in levels:
+            continue
+        if masked:
+            diagram_box(ax, x, 15, 14, 9, "mask $M$, then\ngenerator", PINK)
+            diagram_arrow(ax, x + 7, 9, x + 7, 15)
+        diagram_box(ax, x, distance, 14, 9, f"1 - cos\n{t[k].shape[2]} x {t[k].shape[3]}", ORANGE)
+        diagram_arrow(ax, x + 7, top, x + 7, distance + 9)
+        diagram_arrow(ax, x + 7, distance - (5.5 if masked else 6.5), x + 7, distance)
+    ax.plot([26, right + 9], [top + 12, top + 12], color="0.3", lw=0.9)
+    diagram_arrow(ax, right + 9, top + 12, right + 9, top + 9)
+    diagram_box(ax, right, top, 18, 9, f"{'MSFF' if masked else 'MFF: fusion'}\n{shape(fused)}", GREEN)
+    below = top
+    for y, text in [(29.5, "SCConv"), (15, "SimAM")] if masked else []:
+        diagram_box(ax, right, y, 18, 9, f"{text}\n{shape(fused)}", PINK)
+        diagram_arrow(ax, right + 9, below, right + 9, y + 9)
+        below = y
+    diagram_arrow(ax, right + 9, below, right + 9, 9)
+    diagram_box(ax, right, 0, 18, 9, f"embedding\n{shape(embedding)}", "#fff2cc")
+    diagram_box(ax, 0, distance, 12, 9, "sum, blur\nmap 256 x 256", LIGHT_GREY)
+    compared = [19 * k for k in levels]
+    for x, left in zip(compared, [12, *(x + 14 for x in compared)], strict=False):
+        diagram_arrow(ax, x, distance + 4.5, left, distance + 4.5)
+    return figure
+
+
+def shape(x: Tensor) -> str:
+    return " x ".join(map(str, x.shape[1:]))
+
+
+def blur_profile(before: Tensor, after: Tensor) -> Figure:
+    """A row of pixels through the middle of a map, before and after smoothing."""
+    figure, axes = new_figure(1, 1, width=6.4, height=2.3)
+    axes[0, 0].plot(before, drawstyle="steps-mid", color=QUIET, lw=1.2, label="before")
+    axes[0, 0].plot(after, color=NORMAL, lw=1.6, label="after")
+    axes[0, 0].set(xlabel="column (pixels of 256)", ylabel="pixel score")
+    axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def seed_dots(entries: list[dict], numbers: tuple[str, ...] = ("image_auroc", "pixel_ap")) -> Figure:
+    """A dot per seed, a row per category, a mark per method: how far apart methods are, and how far seeds are."""
+    methods = [m for m in METHOD_MARKS if any(e["method"] == m for e in entries)]
+    categories = sorted({e["category"] for e in entries})
+    figure, axes = new_figure(1, len(numbers), width=4.4, height=0.55 * len(categories) + 1.0, sharey=True)
+    for ax, number in zip(axes[0], numbers, strict=True):
+        for m, method in enumerate(methods):
+            colour, marker = METHOD_MARKS[method]
+            own = [e for e in entries if e["method"] == method and e[number] not in ("", None)]
+            y = [categories.index(e["category"]) + 0.16 * (m - (len(methods) - 1) / 2) for e in own]
+            ax.plot([float(e[number]) for e in own], y, marker, color=colour, ms=4.5, label=method)
+        ax.hlines(np.arange(len(categories) - 1) + 0.5, 0, 1, color="0.9", lw=0.8, transform=ax.get_yaxis_transform())
+        ax.set(xlabel=METRIC_NAMES[number], yticks=range(len(categories)), yticklabels=categories,
+               ylim=(len(categories) - 0.5, -0.5))
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
