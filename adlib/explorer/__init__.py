@@ -2,7 +2,8 @@
 
 from adlib.explorer.curves import CurvesByHand
 from adlib.explorer.noise import PerlinPlayground
+from adlib.explorer.paint import PaintADefect
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.explorer.widget import ThresholdExplorer
 
-__all__ = ["CMAP", "CurvesByHand", "PerlinPlayground", "ThresholdExplorer", "normal_scale"]
+__all__ = ["CMAP", "CurvesByHand", "PaintADefect", "PerlinPlayground", "ThresholdExplorer", "normal_scale"]

@@ -16,10 +16,13 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
+from helpers import leave
 from scipy import ndimage
 
 from adlib import ROOT
 from adlib.data.category import load_category
+from adlib.explorer.paint import PaintADefect, differs
 from adlib.explorer.widget import ThresholdExplorer
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
@@ -442,9 +445,11 @@ other = two_methods()
 ipywidgets.VBox([other])"""]
 
 
-def write_notebook(path: Path) -> Path:
-    folder = repr(str(ROOT / "tests/explorer"))
-    cells = [nbformat.v4.new_code_cell(cell.replace("TESTS", folder)) for cell in CELLS]
+def write_notebook(path: Path, sources: list[str] = CELLS, words: dict[str, str] | None = None) -> Path:
+    """A notebook of some cells, in which words are replaced."""
+    for word, by in (words or {"TESTS": repr(str(ROOT / "tests/explorer"))}).items():
+        sources = [source.replace(word, by) for source in sources]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
@@ -580,6 +585,68 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
     page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 1;
                              return window.jupyterapp.commands.execute('notebook:run-cell'); }""")
     wait_for(lambda: page.evaluate(f"{LIVE}.get('index')") == 3)
+    assert errors == []
+    page.close()
+
+
+PLAYGROUNDS = ["""import sys
+sys.path[:0] = TESTS
+from test_playgrounds import noise_playground, tiny
+curves = tiny()
+curves""", "noise = noise_playground()\nnoise", """from adlib.explorer import PaintADefect
+PaintADefect(FOLDERS)""", "print(curves.numbers()['pixel_ap'], noise.seed)"]
+
+
+def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
+    root, address = lab
+    folder = leave(tmp_path, "stfpm")[0]
+    words = {"TESTS": repr([str(ROOT / "tests/explorer"), str(ROOT / "tests")]), "FOLDERS": repr([str(folder)])}
+    write_notebook(root / "playgrounds.ipynb", PLAYGROUNDS, words)
+    page, errors = open_in_lab(browser, address, "playgrounds.ipynb")
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    widgets = "[...document.querySelectorAll('.adlib-widget')].map((e) => e.widget)"
+    page.wait_for_function(f"{widgets}.length === 3 && {widgets}.every((w) => w?.answer || w?.goals || w?.image)",
+                           timeout=120_000)
+    assert page.locator("[data-adlib-static]:visible").count() == 0
+
+    # a stroke of the mouse is judged, and judged as Python judges it; of many at once, the last one
+    made, paint = PaintADefect(folder), f"{widgets}[2]"
+    canvas = page.locator(".easel canvas")
+    canvas.scroll_into_view_if_needed()
+    for tool in ("brush", "line", "blot", "paste", "smudge", "erase"):
+        page.evaluate(f"{paint}.tool = {tool!r}")
+        box = canvas.bounding_box()
+        page.mouse.move(box["x"] + 60, box["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 160, box["y"] + 140, steps=4)
+        page.mouse.up()
+    canvas.focus()
+    for key in (" ", "ArrowDown", "ArrowDown", " "):
+        page.keyboard.press(key)
+    assert page.evaluate(f"{paint}.stroke") == 7
+    page.wait_for_function(f"{paint}.answered === 7")
+    pixels, mask = (np.array(page.evaluate(f"[...{paint}.{name}]"), np.uint8) for name in ("now", "mask()"))
+    image = torch.from_numpy(pixels.reshape(64, 64, 3)).permute(2, 0, 1)
+    changed = differs(pixels.reshape(64, 64, 3), made.image.permute(1, 2, 0).numpy())
+    assert np.array_equal(mask.reshape(64, 64) > 0, changed)
+    scores, ap, maps = made.judge(image[None], torch.from_numpy(mask.reshape(1, 64, 64) > 0))
+    assert page.evaluate(f"{paint}.answer.scores") == pytest.approx(scores[0].tolist(), rel=1e-4)
+    assert page.evaluate(f"{paint}.answer.ap") == pytest.approx(ap[0].tolist(), rel=1e-3)
+    assert abs(np.array(page.evaluate(f"[...{paint}.heatOf]")) - maps[0].ravel().astype(int)).max() <= 1
+    page.get_by_label("levels of").check()
+    page.wait_for_function(f"{paint}.heatOf.length === 4 * 64 * 64")
+    shoot(page, "lab_paint")
+    for _ in range(7):
+        page.get_by_role("button", name="Undo").click()
+    page.wait_for_function(f"{paint}.answered === {paint}.stroke")
+    assert page.evaluate(f"[...{paint}.now]") == made.image.permute(1, 2, 0).ravel().tolist()
+
+    # Python hears of what is moved
+    page.evaluate(f"{widgets}[0].set({{truth: {widgets}[0].get('truth').map((_, i) => i === 16)}})")
+    page.evaluate(f"{widgets}[1].set({{seed: 41}}), {widgets}.forEach((w) => w.model.save_changes())")
+    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 3;
+                             return window.jupyterapp.commands.execute('notebook:run-cell'); }""")
+    page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"0\.5\d* 41")).wait_for()
     assert errors == []
     page.close()
 

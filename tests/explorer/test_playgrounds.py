@@ -6,12 +6,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers import leave
+from sklearn.metrics import average_precision_score
 from test_browser import CHROMIUM, browser, contrast, opened, shoot, sync_api  # noqa: F401
 
-from adlib.explorer import CurvesByHand, PerlinPlayground
+from adlib.explorer import CurvesByHand, PaintADefect, PerlinPlayground, normal_scale
 from adlib.explorer.noise import uniform_of_seed
+from adlib.explorer.paint import CONTRASTS, apply, differs, ready_made
 from adlib.metrics import label_regions
 from adlib.perlin import rotate
+from adlib.runs.record import load_run
 
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 WIDGET = "document.querySelector('[data-adlib-static]').widget"
@@ -216,3 +220,73 @@ def test_the_histogram_counts_the_masks_of_many_seeds(opened):
 def test_textures_must_fit():
     with pytest.raises(ValueError, match="multiple of 32"):
         noise_playground(40)
+
+
+# --- paint a defect ---------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folders of two runs on one category, at 64 px."""
+    root = tmp_path_factory.mktemp("trained")
+    return [leave(root, method)[0] for method in ("stfpm", "nearest")]
+
+
+def test_painted_images_are_judged_as_the_runs_judge_them(trained):
+    made = PaintADefect(trained)
+    painted = made.image.clone()
+    painted[:, 10:20, 30:50] = 0
+    mask = torch.zeros(1, 64, 64, dtype=torch.bool)
+    mask[0, 10:20, 30:50] = True
+    scores, ap, maps = made.judge(painted[None], mask)
+    large = np.kron(mask[0].numpy(), np.ones((4, 4), bool))
+    for k, folder in enumerate(trained):
+        found = load_run(folder).score(painted[None])
+        assert scores[0, k] == pytest.approx(found.scores[0].item(), rel=1e-5)
+        oracle = average_precision_score(large.ravel(), found.maps[0].numpy().ravel())
+        assert ap[0, k] == pytest.approx(oracle, rel=1e-4)
+        heat = normal_scale(load_run(folder).maps, load_run(folder).labels)
+        cell = ((found.maps[0].numpy() - heat["vmin"]) / (heat["vmax"] - heat["vmin"])).clip(0, 1)[:4, :4].mean()
+        assert maps[0, k, 0, 0] == pytest.approx(255 * cell, abs=1)
+    assert np.isnan(made.judge(painted[None], mask & False)[1]).all()
+
+
+def test_ready_made_defects_change_something_and_grow_with_contrast(trained):
+    made = PaintADefect(trained[0])
+    image = made.image.permute(1, 2, 0).numpy()
+    every = ready_made(image, made.texture.permute(1, 2, 0).numpy())
+    assert len(every) == 10
+    for name, delta in every.items():
+        size = [differs(apply(image, delta, c), image).sum() for c in CONTRASTS]
+        assert (np.diff(size) >= 0).all(), name
+        assert 0 < size[-1] < 0.25 * 64 * 64, name
+
+
+def test_what_cannot_be_painted_on_is_refused(trained):
+    with pytest.raises(ValueError, match="one to four"):
+        PaintADefect({str(k): trained[0] for k in range(5)})
+    with pytest.raises(ValueError, match="one to four"):
+        PaintADefect(np.zeros((2, 8, 8)))
+
+
+@in_chromium
+def test_a_page_without_a_kernel_knows_what_the_runs_said(opened, trained):
+    made = PaintADefect(trained)
+    page = opened(made, ready=".pictures canvas[aria-label]")
+    image = made.image.permute(1, 2, 0).numpy()
+    every = list(ready_made(image, made.texture.permute(1, 2, 0).numpy()).values())
+    for defect, level in [(9, 7), (2, 3), (6, 0), (0, 7)]:
+        painted = apply(image, every[defect], CONTRASTS[level])
+        mask = differs(painted, image)
+        scores, ap, maps = made.judge(torch.from_numpy(painted).permute(2, 0, 1)[None], torch.from_numpy(mask)[None])
+        expected = json.dumps(scores[0].tolist())
+        move(page, {"defect": defect, "contrast": level},
+             f"w.answer.scores.every((s, k) => Math.abs(s - {expected}[k]) < 1e-6 * Math.abs(s))")
+        assert page.evaluate(f"[...{WIDGET}.now]") == painted.ravel().tolist()
+        assert page.evaluate(f"[...{WIDGET}.mask()]") == mask.ravel().astype(int).tolist()
+        assert page.evaluate(f"{WIDGET}.answer.ap") == pytest.approx([None if np.isnan(a) else a for a in ap[0]])
+        assert abs(np.array(page.evaluate(f"[...{WIDGET}.heatOf]")) - maps[0].ravel().astype(int)).max() <= 1
+        verdicts = ["flagged" if s >= t else "passed" for s, t in zip(scores[0], made.thresholds, strict=True)]
+        assert page.locator("tbody tr td:nth-of-type(2)").all_text_contents() == verdicts
+    assert page.locator(".segments").count() == 0
+    assert len(names_of_what_has_the_focus(page)) == 3
+    check_looks(opened, made, "paint", (".note", ".share"), ".pictures canvas[aria-label]")
