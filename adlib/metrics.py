@@ -253,26 +253,35 @@ def label_regions(masks: ArrayLike, connectivity: int = 8) -> np.ndarray:
     return labels
 
 
-def normal_quantile(scores: ArrayLike, q: float) -> float:
-    """Threshold that a share `q` of normal scores (any shape, not empty, finite) stays below."""
-    scores = np.asarray(scores)
-    if not scores.size or not np.isfinite(scores).all():
-        raise ValueError("a threshold needs at least one normal score, and all of them finite")
-    return float(np.quantile(scores, q))
+def image_threshold(scores: ArrayLike, alpha: float = 0.05) -> float:
+    """Threshold that a new normal score reaches with probability `alpha` at most (split conformal).
 
+    It is the next number, of the scores' own type, above the k-th smallest of n validation scores, k = ceil((n + 1)
+    (1 - alpha)): a tie with that stays below. The promise holds whatever the distribution, if the new score and the n
+    are exchangeable. Where n < 1 / alpha - 1, it lies above all n, and the probability is 1 / (n + 1) at most.
 
-def image_threshold(scores: ArrayLike) -> float:
-    """95 % quantile of the scores of normal validation images: one false alarm in 20 is expected.
-
-    >>> image_threshold(range(101))
-    95.0
+    >>> [image_threshold(range(n)) for n in (12, 19, 39)]       # just above 11, 18 and 37
+    [11.000000000000002, 18.000000000000004, 37.00000000000001]
     """
-    return normal_quantile(scores, 0.95)
+    ordered = np.sort(_finite(scores), axis=None)
+    return float(np.nextafter(ordered[-alarms_allowed(ordered.size, alpha)], np.inf))
+
+
+def alarms_allowed(n: int, alpha: float = 0.05) -> int:
+    """How many of n + 1 normal scores `image_threshold` lets alarm at most: a share `alpha`, but at least one."""
+    return max(1, int(alpha * (n + 1) * (1 + 1e-12)))       # 0.29 * 100 is 28.999...
 
 
 def pixel_threshold(maps: ArrayLike) -> float:
-    """99.9 % quantile of the pixels of normal validation maps."""
-    return normal_quantile(maps, 0.999)
+    """99.9 % quantile of normal validation pixels; no promise, as those of one image hang together."""
+    return float(np.quantile(_finite(maps), 0.999))
+
+
+def _finite(scores: ArrayLike) -> np.ndarray:
+    scores = np.asarray(scores)
+    if not scores.size or not np.isfinite(scores).all():
+        raise ValueError("a threshold needs at least one normal score, and all of them finite")
+    return scores
 
 
 def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurves:

@@ -17,7 +17,9 @@ from test_metrics import V1, V2, random_case, regions_of
 from adlib import metrics
 from adlib.metrics import (
     Confusion,
+    alarms_allowed,
     confusion,
+    image_threshold,
     pixel_curves,
     region_thresholds,
     threshold_at_fpr,
@@ -132,6 +134,54 @@ def test_without_regions_there_is_no_threshold_for_them():
 def test_shapes_that_differ_are_named():
     with pytest.raises(ValueError, match=r"scores are \(2,\) but labels are \(3,\)"):
         metrics.confusion([0, 1], [0, 1, 1], 0.5)
+
+
+# Split conformal: a threshold from n normal scores and a promise for the next one.
+
+SIZES = [(1, 0.05), (12, 0.05), (19, 0.05), (40, 0.05), (12, 0.25), (99, 0.29), (60, 0.01)]
+
+
+@pytest.mark.parametrize(("n", "alpha"), SIZES)
+@pytest.mark.parametrize("levels", [None, 3, 1])
+def test_of_n_and_one_exchangeable_scores_no_more_alarm_than_allowed(n, alpha, levels):
+    """Whichever of them is the new one: the promise, without chance."""
+    rng = np.random.default_rng(n)
+    scores = rng.random(n + 1) if levels is None else rng.integers(0, levels, n + 1)
+    alarms = [scores[i] >= image_threshold(np.delete(scores, i), alpha) for i in range(n + 1)]
+    allowed = max(1, sum(k <= alpha * (n + 1) + 1e-9 for k in range(1, n + 2)))
+    assert alarms_allowed(n, alpha) == allowed
+    assert sum(alarms) == allowed if levels is None else sum(alarms) <= allowed
+    assert levels != 1 or not any(alarms)       # equal to all: not odd
+
+
+@pytest.mark.parametrize(("n", "alpha"), SIZES)
+@pytest.mark.parametrize("levels", [None, 40, 4])
+def test_the_mean_rate_of_alarms_keeps_the_promise_and_does_not_waste_it(n, alpha, levels):
+    """Each draw of validation scores has its own rate, known exactly; its mean over 2,000 draws is what is promised."""
+    rng = np.random.default_rng(n)
+    draws = rng.random((2000, n)) if levels is None else rng.integers(0, levels, (2000, n))
+    thresholds = np.array([image_threshold(scores, alpha) for scores in draws])
+    rates = 1 - thresholds if levels is None else (np.arange(levels) >= thresholds[:, None]).mean(axis=1)
+    mean, error = rates.mean(), 4 * rates.std() / len(rates) ** 0.5 + 1e-9
+    promised = alarms_allowed(n, alpha) / (n + 1)
+    assert promised <= alpha * (1 + 1e-9) or (promised == 1 / (n + 1) and n < 1 / alpha - 1)
+    assert mean <= promised + error
+    if levels is None:
+        assert mean >= promised - error
+        assert mean >= alpha - 1 / (n + 1) - error
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_a_score_that_ties_with_the_one_below_the_threshold_does_not_alarm_however_it_is_compared(dtype):
+    scores = np.random.default_rng(0).random(12).astype(dtype)
+    highest, t = scores.max(), image_threshold(scores)
+    assert t > highest
+    for flagged in (scores >= t, scores >= np.float64(t), torch.from_numpy(scores) >= t):
+        assert not flagged.any()
+    assert not float(highest) >= t
+    assert confusion(scores, np.zeros(12, bool), t) == Confusion(0, 0, 0, 12)
+    assert np.nextafter(highest, dtype(2)) >= t
+    assert image_threshold(torch.from_numpy(scores)) == t
 
 
 def test_tensors_do():

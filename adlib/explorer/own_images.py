@@ -17,11 +17,13 @@ from adlib.data.category import Category, split_validation
 from adlib.data.images import Range, find_range, read_images, read_picture
 from adlib.data.listing import SUFFIXES, images_in, some, visible
 from adlib.explorer.quantize import CMAP, normal_scale
+from adlib.metrics import alarms_allowed
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
 from adlib.runs.folder import explained
 from adlib.runs.parameters import complete_parameters, resolve
+from adlib.runs.promise import describe_promise
 from adlib.settings import printable, write
 from adlib.training import fit, predict
 
@@ -142,13 +144,13 @@ def show_results(folder: Path, *, most: int = 10) -> None:
 
 def explain_threshold(threshold: float, n: int, new: bool) -> str:
     """How the threshold was chosen, and how far it can be trusted."""
-    words = (f"The threshold, {threshold:.4g}, is the 95 % quantile of the scores of {n} good photographs that were "
-             f"held back: the network did not learn from them, they only chose the step whose weights are kept. "
-             f"Expect about one good photograph in {min(20, n + 1)} to be flagged")
-    words += f"; {n} are few, so this is rough, and more good photographs make it better." if n < 20 else "."
+    words = (f"The threshold, {threshold:.4g}, was set by {n} good photographs that were held back: the network did "
+             f"not learn from them, they only chose the step whose weights are kept. On average, and as long as new "
+             f"photographs are taken like these, it flags {describe_promise(n)}.")
     if not new:
-        words += (" The photographs shown are the held-back ones themselves, so the highest is flagged by "
-                  "construction: the sheet shows what normal scores look like.")
+        flagged = f"at most {k} of them" if (k := alarms_allowed(n) - 1) else "none"
+        words += (f" The photographs shown are the held-back ones themselves, so {flagged} can be flagged: the sheet "
+                  f"shows what normal scores look like.")
     return words
 
 

@@ -74,7 +74,10 @@ def score_paths(folder: str | Path, given: list[str], *, table: str | Path = "sc
     if not (watch or paths):
         raise FileNotFoundError(f"{some(given)} holds no images that can be read ({', '.join(sorted(SUFFIXES))})")
     run.model       # noqa: B018  loaded now, not while images are timed
-    note("flagged: scores from {image:.4g} on; regions: values from {pixel:.4g} on".format(**run.entry["thresholds"]))
+    thresholds = run.entry["thresholds"]
+    promise = f" ({thresholds['promise']})" if "promise" in thresholds else ""      # older runs had a quantile
+    note(f"flagged: scores from {thresholds['image']:.4g} on{promise}; "
+         f"regions: values from {thresholds['pixel']:.4g} on")
     verdicts, arrivals, seconds = [], Arrivals(), 0.0
     try:
         while True:

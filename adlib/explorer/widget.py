@@ -17,6 +17,7 @@ from adlib.explorer import quantize
 from adlib.explorer.page import Playground, palette, read_script
 from adlib.explorer.quantize import QuantizedMaps, code_of, normal_scale
 from adlib.explorer.sources import Method, check_sources, methods_of_runs, read_methods, runs_of_source, title_of
+from adlib.runs.promise import describe_promise
 
 SHOWN = 64          # images that a static page holds at most
 
@@ -51,7 +52,7 @@ class ThresholdExplorer(Playground):
     ----------
     threshold : float
         Of the chosen method. It moves up to the next edge, see `quantize.choose_edges`; no pixel lies between in the
-        highest scores. By default the 95 % quantile of the validation images' scores, or of the normal test images'.
+        highest scores. By default `metrics.image_threshold` of the validation images, or of the normal test images.
     index : int
         The image that is shown.
     opacity : float
@@ -260,7 +261,7 @@ def suggest_thresholds(method: Method, masks: np.ndarray | None, labels: np.ndar
     """Ways to choose a threshold, as far as there is something to choose it by."""
     ways = []
     if method.validation_scores is not None and len(method.validation_scores):
-        ways += [("95 % of normal validation images", "images", False,
+        ways += [(describe_promise(len(method.validation_scores)).capitalize(), "images", False,
                   metrics.image_threshold(method.validation_scores))]
     if method.validation_maps is not None and len(method.validation_maps):
         ways += [("99.9 % of normal validation pixels", "pixels", False,

@@ -134,7 +134,8 @@ def new_entry(method: str, parameters: dict) -> dict:
         **dict.fromkeys(("threads", "cpu", "n_train", "n_validation", "n_test", "n_anomalous")),
         "metrics": dict.fromkeys(METRICS),
         "protocol": PROTOCOL,
-        "thresholds": dict.fromkeys(("image", "pixel")), "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
+        "thresholds": dict.fromkeys(("image", "pixel", "promise")),
+        "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
         "parameters": parameters, "digests": identify_files(parameters, digest_files),
         "versions": {"python": python_version()} | {name: version(name) for name in PACKAGES},
     }

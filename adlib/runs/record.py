@@ -37,6 +37,7 @@ from adlib.runs.folder import (
     read_runs,
     run_folder,
 )
+from adlib.runs.promise import describe_promise
 from adlib.settings import MAP_SIZE, portable, write, write_json
 from adlib.training import History, cpu_has_bf16, digest, peak_memory_mb, pick_device, predict
 
@@ -120,7 +121,8 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scor
     entry = new_entry(run.method, run.parameters) | describe_run(run, model, data, history) | {
         "protocol": PROTOCOL | (IMAGE_LEVEL if data.image_level else {}) | run.protocol,
         "n_anomalous": int(data.labels.sum()) if report else None,
-        "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS}, "thresholds": thresholds}
+        "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS},
+        "thresholds": thresholds | {"promise": describe_promise(len(validation_scores))}}
     with explained(run.folder):
         clear(run.folder, "snapshots.npz")
         if run.lock:        # no runner is there to store another notebook

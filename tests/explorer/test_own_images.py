@@ -12,6 +12,7 @@ from PIL import Image
 
 from adlib import __main__
 from adlib.explorer.own_images import explain_threshold, folder_category
+from adlib.metrics import image_threshold
 from adlib.runs.folder import read_runs
 from adlib.runs.record import load_run
 
@@ -39,7 +40,7 @@ def test_new_photographs_are_judged(tmp_path, capsys, monkeypatch):
     [entry] = read_runs(tmp_path / "runs")
     run = load_run(entry["folder"])
     threshold = entry["thresholds"]["image"]
-    assert threshold == np.quantile(run.validation_scores, 0.95)
+    assert threshold == image_threshold(run.validation_scores) > run.validation_scores.max()
     assert (entry["dataset"], entry["category"]) == (tmp_path.name, "parts")
     assert [entry[f"n_{name}"] for name in ("train", "validation", "test", "anomalous")] == [6, 2, 5, None]
     assert set(entry["metrics"].values()) == {None}
@@ -54,7 +55,9 @@ def test_new_photographs_are_judged(tmp_path, capsys, monkeypatch):
     assert page.count("data:image/jpeg;base64,") == page.count("alt=") == 10
     assert "photograph 01 &lt;a&amp;b&gt;.jpg" in page
     assert not re.search(r"https?:|<script", page)
-    assert f"{threshold:.4g}, is the 95 % quantile of the scores of 2 good photographs" in page
+    assert f"{threshold:.4g}, was set by 2 good photographs" in page
+    assert f"it flags {entry['thresholds']['promise']}." in page
+    assert entry["thresholds"]["promise"].startswith("at most 34 % of normal images, with 2 validation images")
 
     printed = capsys.readouterr().out
     assert str(run.folder / "sheet.html") in printed
@@ -77,8 +80,11 @@ def test_without_new_ones_the_held_back_are_shown(tmp_path, capsys):
     [entry] = read_runs(tmp_path / "runs")
     run = load_run(entry["folder"])
     assert np.array_equal(run.maps, run.validation_maps)
-    assert "flagged by construction" in capsys.readouterr().out
-    assert "flagged by construction" in (run.folder / "sheet.html").read_text()
+    page = (run.folder / "sheet.html").read_text()
+    assert "the held-back ones themselves, so none can be flagged" in capsys.readouterr().out
+    assert "the held-back ones themselves, so none can be flagged" in page
+    assert "<p>0 of 2 are flagged." in page
+    assert "class=flagged" not in page
 
 
 def test_the_validation_photographs_are_not_learnt_from(tmp_path):
@@ -153,9 +159,11 @@ def test_wrong_options_stop_at_once(tmp_path, capsys):
     assert "image_size=100 must be a multiple of 32" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("n", "alarms", "few"), [(2, 3, True), (4, 5, True), (19, 20, True), (20, 20, False)])
-def test_the_expected_false_alarms(n, alarms, few):
+@pytest.mark.parametrize(("n", "percent", "flagged"), [(2, 34, 0), (4, 20, 0), (19, 5, 0), (40, 5, 1)])
+def test_the_expected_false_alarms(n, percent, flagged):
     """The highest of n held-back scores is passed by a further one in 1 / (n + 1) of all cases."""
-    words = explain_threshold(0.5, n, True)
-    assert f"one good photograph in {alarms} " in words
-    assert ("rough" in words) == few
+    words, scores = explain_threshold(0.5, n, new=False), np.random.default_rng(n).random(n)
+    assert f"it flags at most {percent} % of normal images, with {n} validation images" in words
+    assert (f"at most {flagged} of them" if flagged else "none") + " can be flagged" in words
+    assert (scores >= image_threshold(scores)).sum() == flagged
+    assert "held-back ones themselves" not in explain_threshold(0.5, n, new=True)

@@ -108,7 +108,17 @@ def test_verdicts_are_those_of_the_loaded_run(run, cracks, passed, capsys):
     assert [line[1] for line in lines] == ["flagged" if flag else "passed" for flag in flags]
     np.testing.assert_allclose([float(line[0]) for line in lines], expected.scores, rtol=1e-3)
     assert f"{len(files)} images, " in printed.err
+    assert f"scores from {thresholds['image']:.4g} on (at most " in printed.err
     assert "images/s" in printed.err
+
+
+def test_a_run_made_before_thresholds_promised_promises_nothing(run, passed, tmp_path, capsys):
+    folder = shutil.copytree(run.folder, tmp_path / "older")
+    entry = json.loads((folder / "run.json").read_text())
+    assert entry["thresholds"].pop("promise")
+    (folder / "run.json").write_text(json.dumps(entry))
+    assert call(load_run(folder), passed) == 0
+    assert "at most" not in capsys.readouterr().err
 
 
 def test_nothing_flagged_is_zero_and_the_table_goes_where_it_is_told(run, passed, elsewhere):

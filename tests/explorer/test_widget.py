@@ -295,7 +295,9 @@ def test_a_run_brings_its_images_masks_labels_and_thresholds(run_folders):
     root, (folder, _) = run_folders
     shown, run = ThresholdExplorer(folder), load_run(folder)
     assert shown.threshold == pytest.approx(run.entry["thresholds"]["image"])
-    assert [s["threshold"] for s in shown.suggestions[:2]] == list(run.entry["thresholds"].values())
+    image, pixel, promise = run.entry["thresholds"].values()
+    assert [(s["text"].lower(), s["threshold"]) for s in shown.suggestions[:2]] == [
+        (promise, image), ("99.9 % of normal validation pixels", pixel)]
     assert (shown.title, shown.names[0], shown.index) == ("nearest: bolt", "crack/000.png", 0)
     assert Image.open(io.BytesIO(shown.jpegs[0])).size == (256, 256)
     found = shown.numbers()
@@ -348,6 +350,8 @@ def test_constant_maps_have_one_threshold_and_one_above():
     _, images, masks, labels = case()
     shown = ThresholdExplorer(np.full((6, 24, 24), 0.5), images, masks, labels)
     assert shown.coded[0].edges.tolist() == [0.5, np.nextafter(0.5, 1)]
+    assert shown.threshold == np.nextafter(0.5, 1)      # no normal image is odder than the others: none alarms
+    shown.threshold = 0.5
     assert (shown.numbers()["image_fn"], shown.numbers()["pixel_fpr"]) == (0, 1)
     shown.threshold = 0.6
     assert shown.numbers()["pixel_fpr"] == 0
