@@ -1,11 +1,13 @@
-"""Lesson 08: how much better a threshold looks on images that chose it than on others, and how sure a quantile is."""
+"""Lesson 08: how much better a threshold looks on images that chose it than on others, and what it promises."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import beta, betabinom
+from scipy.stats.distributions import rv_frozen
 
-from adlib.metrics import Confusion, confusion
+from adlib.metrics import Confusion, alarms_allowed, confusion
 
 
 def split_in_halves(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -52,11 +54,18 @@ def split_half_evaluation(scores: ArrayLike, labels: ArrayLike, choose: Callable
     return measured
 
 
-def chance_above(n: int, k: int = 1) -> float:
-    """Chance that a new normal score exceeds the k-th largest of n other ones, whatever their distribution.
+def alarm_rates(n: int, alpha: float = 0.05) -> rv_frozen:
+    """How the rate of false alarms is spread that `metrics.image_threshold` has with one draw of n validation images.
 
-    All n + 1 are equally likely to hold each rank, as long as they come from the same source (and none are tied).
+    Beta(k, n + 1 - k) with k = `alarms_allowed(n, alpha)`: the share of any continuous distribution above the k-th
+    largest of n scores from it. Its mean, k / (n + 1), is what the threshold promises.
     """
-    if not 1 <= k <= n:
-        raise ValueError(f"there is no {k}-th largest of {n}")
-    return k / (n + 1)
+    k = alarms_allowed(n, alpha)
+    return beta(k, n + 1 - k)
+
+
+def alarms_expected(n: int, m: int, alpha: float = 0.05) -> tuple[int, int]:
+    """How many of m further normal images alarm in the middle 90 % of cases, if all n + m are drawn alike."""
+    k = alarms_allowed(n, alpha)
+    low, high = betabinom(m, k, n + 1 - k).interval(0.9)
+    return int(low), int(high)

@@ -39,16 +39,26 @@ def test_what_is_measured_on_the_choosing_half_is_the_best_there():
         assert mine == min((3 * (y & (s < t)).sum() + (~y & (s >= t)).sum()) / 20 for t in [*s, np.inf])
 
 
-def test_the_chance_above_a_rank_is_what_drawing_says():
+@pytest.mark.parametrize(("n", "alpha"), [(12, 0.05), (39, 0.05), (11, 0.25)])
+def test_rates_and_counts_of_alarms_are_spread_as_drawing_says(n, alpha):
     rng = np.random.default_rng(0)
-    drawn = rng.exponential(size=(20000, 12))
-    largest = np.sort(rng.exponential(size=(20000, 11)), axis=1)
-    for k in (1, 3):
-        assert (drawn[:, 0] > largest[:, -k]).mean() == pytest.approx(selection_bias.chance_above(11, k), abs=0.01)
+    thresholds = np.array([metrics.image_threshold(scores, alpha) for scores in rng.exponential(size=(5000, n))])
+    rates, expected = np.exp(-thresholds), selection_bias.alarm_rates(n, alpha)
+    np.testing.assert_allclose(np.quantile(rates, [0.05, 0.5, 0.95]), expected.ppf([0.05, 0.5, 0.95]), atol=0.008)
+    assert rates.mean() == pytest.approx(expected.mean(), abs=0.004)
+    assert expected.mean() == pytest.approx(metrics.alarms_allowed(n, alpha) / (n + 1))
+    alarms = (rng.exponential(size=(5000, 30)) >= thresholds[:, None]).sum(axis=1)
+    low, high = selection_bias.alarms_expected(n, 30, alpha)
+    assert (alarms < low).mean() <= 0.06
+    assert (alarms > high).mean() <= 0.06
+    assert (alarms > high - 1).mean() >= 0.04
 
 
-def test_what_cannot_be_split_or_ranked_is_named():
+def test_what_twelve_images_promise():
+    low, high = selection_bias.alarm_rates(12).interval(0.9)
+    assert (low, high) == pytest.approx((1 - 0.95 ** (1 / 12), 1 - 0.05 ** (1 / 12)))       # of the largest of 12
+
+
+def test_what_cannot_be_split_is_named():
     with pytest.raises(ValueError, match="there are 3 and 1"):
         selection_bias.split_half_evaluation([1.0, 2, 3, 4], [0, 0, 0, 1], max, sum, draws=1, seed=0)
-    with pytest.raises(ValueError, match="no 4-th largest of 3"):
-        selection_bias.chance_above(3, 4)

@@ -10,7 +10,7 @@ def chance_of_a_false_alarm(answer: object) -> None:
     hints = {
         0.0: "none of these 12 lies above it, but the next one may",
         1 / 12: "nearly: there are 13 images in all, the new one counts too",
-        0.05: "that would be a quantile of the true distribution; here are 12 images",
+        0.05: "that is what one would like to promise; 12 images cannot",
         12 / 13: "that is the chance that it stays below",
         0.5: "the threshold is the largest, not the middle one",
         13: "a chance lies between 0 and 1",

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.stats.distributions import rv_frozen
 
 from adlib import metrics
 from adlib.data.category import Category
@@ -60,7 +61,7 @@ def flagged_shares(scores: dict[str, np.ndarray], labels: np.ndarray, thresholds
             if len(chosen):
                 ax.step([chosen[0], *chosen, chosen[-1]], [1, *np.arange(len(chosen), 0, -1) / len(chosen), 0],
                         color=colour, ls=line, label=name)
-        ax.axvline(thresholds[method], color=ACCENT, lw=1, ls=":", label="95 % of validation")
+        ax.axvline(thresholds[method], color=ACCENT, lw=1, ls=":", label="validation images")
         ax.set(xlabel="threshold (image score)", title=method, ylim=(-0.03, 1.03))
         score_axis(ax, s)
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
@@ -82,6 +83,20 @@ def ways_on_roc(scores: dict[str, np.ndarray], labels: np.ndarray, ways: dict[st
         ax.set(xlabel="share of normal images flagged", title=method, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes[0, 0].set_ylabel("share of anomalous images flagged")
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8)
+    return figure
+
+
+def spread_of_rates(rates: dict[int, rv_frozen], alpha: float) -> Figure:
+    """The middle 90 % of the false-alarm rates that n validation images can lead to, a row for each n, and the mean."""
+    figure, axes = new_figure(1, 1, width=6.6, height=0.36 * len(rates) + 1.0)
+    ax = axes[0, 0]
+    for y, rate in enumerate(rates.values()):
+        ax.plot(100 * np.array(rate.interval(0.9)), [y, y], color=NORMAL, lw=5, alpha=0.5, solid_capstyle="butt")
+        ax.plot(100 * rate.mean(), y, "D", color=NORMAL, ms=6, label="mean: the promise" if y == 0 else None)
+    ax.axvline(100 * alpha, color=ACCENT, ls="--", lw=1, label=f"wanted: {100 * alpha:g} %")
+    ax.set(yticks=range(len(rates)), yticklabels=[f"n = {n}" for n in rates], ylim=(len(rates) - 0.5, -0.5),
+           xlabel="normal images that alarm (%)", xlim=(0, None))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     return figure
 
 
