@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
 def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-only", action="store_true", help="make the data, execute nothing")
     parser.add_argument("--seed", type=int, default=0, help="of the data: 0 goes to data/demo, another to data/demo-sN")
-    parser.add_argument("--category", default="gravel", help="the category that the lessons run on")
+    parser.add_argument("--category", default="circuit", help="the category that the lessons run on")
     parser.add_argument("--out-dir", default="runs", help="where the executed notebooks go")
     parser.set_defaults(command=run_demo)
 

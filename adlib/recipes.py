@@ -1,30 +1,40 @@
 """How each method is trained, per budget: a list of stages for `adlib.training.fit`."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from adlib import perlin
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.stfpm import STFPM
+from adlib.data import Category
+from adlib.losses import cosine_distance
+from adlib.networks.teacher import Pyramid, Teacher
 from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
+
+# The learning rate of all short budgets: it rises over a tenth of the steps and falls to zero. Held constant, as the
+# papers have it, a batch-normalised student is at every single step far from the weights that it circles around.
+FALLING = {"schedule": "cosine", "warmup": 0.1}
+# A student starts from the mean per position where that is this much nearer to normal features than one vector is.
+ALIGNED = 0.6
 
 
 def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
           lr: float | None = None, momentum: float = 0.9, weight_decay: float = 1e-4, validate_every: int | None = None,
           patience: int = 0, select: str = "loss") -> list[Stage]:
-    """STFPM: SGD on the mean cosine distance, constant learning rate; the weights of lowest validation error are kept.
+    """STFPM: SGD on the mean cosine distance; the weights of lowest validation error are kept.
 
     Parameters
     ----------
     budget : {"smoke", "demo", "paper"}
     steps, batch, validate_every : int, optional
     lr : float, optional
-        Instead of the budget's. The paper's learning rate is 0.4; the short budgets take larger steps to get as far,
+        Instead of the budget's. The paper's is 0.4, held constant; the short budgets take larger steps to get as far,
         which a batch-normalised student tolerates.
     momentum, weight_decay : float
         The official code's.
@@ -34,8 +44,8 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
         What is lowest on the validation images: the loss (the paper), or the mean of the fused map (the official code).
     """
     plan = {
-        "smoke": {"steps": 30, "batch": 8, "validate_every": 10, "lr": 1.0},
-        "demo": {"steps": 500, "batch": 8, "validate_every": 20, "lr": 4.0},
+        "smoke": {"steps": 30, "batch": 8, "validate_every": 10, "lr": 1.0, **FALLING},
+        "demo": {"steps": 500, "batch": 8, "validate_every": 20, "lr": 4.0, **FALLING},
         "paper": {"epochs": 100, "batch": 32, "lr": 0.4},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, validate_every=validate_every, lr=lr)
@@ -53,7 +63,10 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
 def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_steps: int | None = None,
             segmentation_steps: int | None = None, batch: int | None = None, lr: float | None = None,
             rotation: str = "none", opacity: tuple[float, float] = (0.2, 1.0), probability: float = 1.0) -> list[Stage]:
-    """DeSTSeg: SGD for the student, then for the segmentation network; the last weights are kept (official code).
+    """DeSTSeg: first the student, then the segmentation network; the last weights of both are kept (official code).
+
+    The paper trains with SGD. The short budgets take AdamW for both, whose steps do not depend on the scale of a loss
+    that is summed over images and levels.
 
     Parameters
     ----------
@@ -63,15 +76,15 @@ def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_s
     student_steps, segmentation_steps, batch : int, optional
         Instead of the budget's.
     lr : float, optional
-        Of the student, on a loss that is summed over the batch. The segmentation network's are 0.1 and 0.01.
+        Of the student, and with the short budgets of the segmentation network; with `paper` that has 0.1 and 0.01.
     rotation : {"none", "slight", "full"}
         Of the normal images; `settings.ROTATION` has the official choice per MVTec AD category.
     opacity, probability
         Of `perlin.corrupt`.
     """
     plan = {
-        "smoke": {"student_steps": 20, "segmentation_steps": 20, "batch": 4, "lr": 0.4},
-        "demo": {"student_steps": 150, "segmentation_steps": 200, "batch": 16, "lr": 0.4},
+        "smoke": {"student_steps": 20, "segmentation_steps": 20, "batch": 4, "lr": 0.003},
+        "demo": {"student_steps": 640, "segmentation_steps": 280, "batch": 8, "lr": 0.003},
         "paper": {"student_steps": 1000, "segmentation_steps": 4000, "batch": 32, "lr": 0.4},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, student_steps=student_steps, segmentation_steps=segmentation_steps, batch=batch, lr=lr)
@@ -87,18 +100,22 @@ def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_s
     def segmentation_loss(batch: Batch, step: int, generator: Generator) -> Tensor:
         return model.segmentation_loss(*synthesise(batch.images, generator)[1:])
 
+    paper, modules = budget == "paper", [model.student, model.start]
+    optimize = sgd if paper else partial(torch.optim.AdamW, weight_decay=0.01)
+    rate = {} if paper else FALLING
     student = Stage(
-        name="student", modules=[model.student], optimizer=sgd(model.student.parameters(), lr=plan["lr"]),
-        loss=student_loss, steps=plan["student_steps"], batch=plan["batch"],
+        name="student", modules=modules, optimizer=optimize(nn.ModuleList(modules).parameters(), lr=plan["lr"]),
+        loss=student_loss, steps=plan["student_steps"], batch=plan["batch"], **rate,
         teacher=model.teacher if rotation == "none" else None)      # it sees the clean images, turned or not
     if model.segmentation_net is None:
         return [student]
     net = model.segmentation_net
     res, head = net.children()
-    groups = [{"params": res.parameters(), "lr": 0.1}, {"params": head.parameters(), "lr": 0.01}]
+    rates = (0.1, 0.01) if paper else (plan["lr"], plan["lr"])
+    groups = [{"params": part.parameters(), "lr": lr} for part, lr in zip((res, head), rates, strict=True)]
     segmentation = Stage(
-        name="segmentation", modules=[net], optimizer=sgd(groups, lr=0.1),
-        loss=segmentation_loss, steps=plan["segmentation_steps"], batch=plan["batch"])
+        name="segmentation", modules=[net], optimizer=optimize(groups, lr=rates[0]),
+        loss=segmentation_loss, steps=plan["segmentation_steps"], batch=plan["batch"], **rate)
     return [student, segmentation]
 
 
@@ -116,7 +133,7 @@ def synthesis(textures: Tensor, *, rotation: str, opacity: tuple, probability: f
 
 
 def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
-          lr: float | None = None) -> list[Stage]:
+          lr: float | None = None, jitter: float | None = None) -> list[Stage]:
     """RD4AD: Adam as in the official code, whose betas start at 0.5; the last weights are kept.
 
     Parameters
@@ -125,25 +142,39 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
     steps, batch : int, optional
     lr : float, optional
         Instead of the budget's; the official code's is 0.005.
+    jitter : float, optional
+        Noise on the features that enter the bottleneck, in root mean squares of their channels (UniAD's feature
+        jittering): few training images of a texture are otherwise learnt by heart. None with `paper`.
     """
     plan = {
-        "smoke": {"steps": 30, "batch": 8, "lr": 0.005},
-        "demo": {"steps": 300, "batch": 8, "lr": 0.005},
-        "paper": {"epochs": 200, "batch": 16, "lr": 0.005},
+        "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING},
+        "demo": {"steps": 300, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING},
+        "paper": {"epochs": 200, "batch": 16, "lr": 0.005, "jitter": 0.0},
     }[known(budget, IMAGE_SIZE)]
-    plan = override(plan, steps=steps, batch=batch, lr=lr)
-    modules = [model.bottleneck, model.decoder]
+    plan = override(plan, steps=steps, batch=batch, lr=lr, jitter=jitter)
+    modules, strength = [model.bottleneck, model.decoder, model.start], plan.pop("jitter")
+
+    def loss(batch: Batch, step: int, generator: Generator) -> Tensor:
+        t = batch.features or model.teacher(batch.images)
+        noisy = add_jitter(t, strength, generator) if strength else t
+        return model.loss([t[k - 1] for k in model.levels], model.features(batch.images, noisy)[1])
+
     return [Stage(
         name="student", modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), betas=(0.5, 0.999)),
-        loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
-        teacher=model.teacher, **plan)]
+        loss=loss, teacher=model.teacher, **plan)]
+
+
+def add_jitter(t: Pyramid, strength: float, generator: Generator) -> Pyramid:
+    """(B, C_k, H_k, W_k) features plus normal noise of that many times the root mean square of each channel."""
+    return [x + strength * x.square().mean(dim=(0, 2, 3), keepdim=True).sqrt() *
+            torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype) for x in t]
 
 
 def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
-              lr: float | None = None, weight_decay: float = 1e-5, validate_every: int | None = None,
-              patience: int = 20) -> list[Stage]:
-    """Masked reverse distillation: Adam, stopped early by the loss of the normal validation images without masks.
+              lr: float | None = None, weight_decay: float | None = None, validate_every: int | None = None,
+              patience: int | None = None) -> list[Stage]:
+    """Masked reverse distillation: Adam; the weights of lowest validation loss, without masks, are kept.
 
     Parameters
     ----------
@@ -151,28 +182,74 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
     steps, batch, validate_every : int, optional
     lr : float, optional
         Instead of the budget's; the paper's is 0.001.
-    weight_decay : float
-        The paper has one and does not say how large.
-    patience : int
-        Validations without improvement before stopping, epochs with `paper`; 0 never stops.
+    weight_decay : float, optional
+        The paper has one and does not say how large; 1e-5 with `paper`, else none.
+    patience : int, optional
+        Validations without improvement before stopping: 20 epochs with `paper`, where the learning rate is constant.
+        0, that of the short budgets, never stops.
     """
+    short = {"weight_decay": 0.0, "betas": (0.5, 0.999), "patience": 0, **FALLING}
     plan = {
-        "smoke": {"steps": 30, "batch": 8, "lr": 0.001, "validate_every": 10},
-        "demo": {"steps": 600, "batch": 8, "lr": 0.005, "validate_every": 20},
-        "paper": {"epochs": 200, "batch": 16, "lr": 0.001},
+        "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "validate_every": 10, **short},
+        "demo": {"steps": 400, "batch": 8, "lr": 0.005, "validate_every": 20, **short},
+        "paper": {"epochs": 200, "batch": 16, "lr": 0.001, "weight_decay": 1e-5, "betas": (0.9, 0.999), "patience": 20},
     }[known(budget, IMAGE_SIZE)]
-    plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every)
-    modules = [model.bottleneck, model.decoder, model.generators]
+    plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every, weight_decay=weight_decay,
+                    patience=patience)
+    modules = [model.bottleneck, model.decoder, model.generators, model.start]
+    adam = {name: plan.pop(name) for name in ("lr", "betas", "weight_decay")}
 
     def masked_loss(batch: Batch, step: int, generator: Generator) -> Tensor:
         return model.loss(*model.features(batch.images, batch.features, generator=generator))
 
     return [Stage(
         name="student", modules=modules,
-        optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), weight_decay=weight_decay),
+        optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), **adam),
         loss=masked_loss,
         validate=lambda batch: model.loss(*model.features(batch.images, batch.features)),
-        patience=patience, teacher=model.teacher, **plan)]
+        teacher=model.teacher, **plan)]
+
+
+@torch.no_grad()
+def choose_start(model: DeSTSeg | ReverseDistillation, category: Category, start: str = "auto") -> str:
+    """Let a student start from the mean per position of normal features where that helps, and say so.
+
+    It helps where parts are aligned, as of an object in a fixture. On a texture the mean says nothing, and a student
+    that starts there learns the few training images by heart.
+
+    Parameters
+    ----------
+    model, category
+    start : {"auto", "mean", "none"}
+        "auto" measures, level by level, how far the mean per position of training features is from those of other
+        normal images, as a share of how far one vector is, and starts from it where the mean share is below `ALIGNED`.
+
+    Returns
+    -------
+    str
+        "mean" or "none".
+    """
+    if known(start, ("auto", "mean", "none")) == "auto":
+        share = compare_means(model.teacher, category)
+        start = "mean" if share < ALIGNED and model.teacher.signed else "none"
+        print(f"mean per position: {share:.2f} of the distance of one vector, so the student starts from "
+              f"{'it' if start == 'mean' else 'random weights'}")
+    if start == "mean":
+        model.start_from_mean(category.train)
+    return start
+
+
+def compare_means(teacher: Teacher, category: Category) -> float:
+    """How far the mean per position is from normal features it has not seen, as a share of how far one vector is."""
+    held = category.validation if len(category.validation) else category.train
+    levels = [zip(*teacher.pyramids(images), strict=True) for images in (category.train, held)]
+    shares = []
+    for seen, unseen in zip(*levels, strict=True):
+        mean = F.normalize(torch.cat(seen).float(), dim=1, eps=1e-6).mean(dim=0, keepdim=True)      # (1, C, H, W)
+        t = torch.cat(unseen)
+        position, vector = (cosine_distance(m.expand_as(t), t).mean() for m in (mean, mean.mean((2, 3), keepdim=True)))
+        shares.append(position / vector)
+    return torch.stack(shares).mean().item()
 
 
 def sgd(parameters, *, lr: float, momentum: float = 0.9, weight_decay: float = 1e-4) -> torch.optim.SGD:

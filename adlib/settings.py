@@ -34,7 +34,7 @@ CLASSES = {
 # Widths of DeSTSeg's student and segmentation network, for its constructor.
 DESTSEG_WIDTHS = {
     "smoke": {"student_width": 16, "width": 16},
-    "demo": {"student_width": 64, "width": 64},
+    "demo": {"student_width": 16, "width": 32},
     "paper": {"student_width": 64, "width": 256},
 }
 # How far DeSTSeg's official code turns the normal images of each MVTec AD category; "none" elsewhere.

@@ -47,6 +47,8 @@ class Stage:
     validate_every: int = 0                                                 # steps; 0 is once per epoch
     patience: int = 0                                                       # validations without gain; 0 never stops
     teacher: nn.Module | None = field(default=None, repr=False)             # its features of plain images are cached
+    schedule: str = "constant"                                              # of the learning rate; "cosine" falls to 0
+    warmup: float = 0.0                                                     # share of the steps in which it rises
 
 
 @dataclass
@@ -167,6 +169,8 @@ def train_stage(state: TrainingState, cache_bytes: float) -> None:
     take_snapshot(state)
     set_modes(state)
     while state.step < steps:
+        for group in state.now.optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor(state.now, state.step, steps)
         pending.append(take_step(state, select_batch(state.train, features, order[state.step])))
         state.step += 1
         done, last = len(state.history.losses) + len(pending), state.step == steps
@@ -193,6 +197,19 @@ def take_step(state: TrainingState, batch: Batch) -> Tensor:
     loss.backward()
     state.now.optimizer.step()
     return loss.detach()
+
+
+def lr_factor(stage: Stage, step: int, steps: int) -> float:
+    """What the learning rate is multiplied by at a step, counted from 0: a linear rise, then the stage's schedule.
+
+    >>> stage = Stage("student", [], None, None, schedule="cosine", warmup=0.2)
+    >>> [round(lr_factor(stage, step, 10), 2) for step in range(10)]
+    [0.5, 1.0, 1.0, 0.96, 0.85, 0.69, 0.5, 0.31, 0.15, 0.04]
+    """
+    rise = round(stage.warmup * steps)
+    if step < rise:
+        return (step + 1) / rise
+    return 1.0 if stage.schedule == "constant" else (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2
 
 
 def check_losses(state: TrainingState, pending: list[Tensor]) -> None:
@@ -279,6 +296,9 @@ def count_steps(stage: Stage, n: int) -> tuple[int, int]:
     steps = stage.steps or math.ceil(stage.epochs * n / size)
     if steps < 1:
         raise ValueError(f"stage {stage.name!r} has neither steps nor epochs; give one of them")
+    if stage.schedule not in ("constant", "cosine") or not 0 <= stage.warmup < 1:
+        raise ValueError(f"stage {stage.name!r}: schedule={stage.schedule!r} must be 'constant' or 'cosine', and "
+                         f"warmup={stage.warmup} in [0, 1)")
     return steps, size
 
 
@@ -370,6 +390,40 @@ def count_conv_backward(grad_shape, x_shape, w_shape, _bias, _stride, _padding, 
     spatial = x_shape[2:] if transposed else grad_shape[2:]
     forward = 2 * x_shape[0] * math.prod(spatial) * math.prod(w_shape)      # w is (C_out, C_in / groups, k, k)
     return forward * (bool(output_mask[0]) + bool(output_mask[1]))
+
+
+def estimate_flops(stages: Sequence[Stage], n: int, image_size: int) -> int:
+    """Floating-point operations of the forward and backward passes of a training on n images of that size.
+
+    A step of two images is counted and taken back. What is cached, the teacher's features, counts once per image.
+    """
+    total = 0
+    for stage in stages:
+        parts = nn.ModuleList(stage.modules)
+        device = next(parts.parameters()).device
+        before = {name: value.clone() for name, value in parts.state_dict().items()}
+        batch = Batch(torch.rand(2, 3, image_size, image_size, device=device))
+        if stage.teacher is not None:
+            teacher = stage.teacher
+            total += count_flops(lambda: teacher(batch.images)) * n // 2    # noqa: B023 counted at once
+            batch.features = teacher(batch.images)
+        steps, size = count_steps(stage, n)
+        generator = Generator(device).manual_seed(0)
+        step = count_flops(lambda: stage.loss(batch, 0, generator).backward())      # noqa: B023 counted at once
+        total += step * steps * size // 2
+        parts.load_state_dict(before)
+        parts.zero_grad()
+    return total
+
+
+def damp_borders(model: nn.Module, images: Tensor) -> None:
+    """Let a model damp what shines at the border of its maps of these (N, 3, S, S) normal images, see `BorderDamping`.
+
+    Without images, or in a model without `damping`, nothing changes.
+    """
+    if len(images) and hasattr(model, "damping"):
+        model.damping.reset()
+        model.damping.fit(predict(model, images))
 
 
 class ProgressReporter:

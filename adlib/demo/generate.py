@@ -26,8 +26,8 @@ from adlib.demo.objects import CHANGES, SAMPLERS, Scene, bare_foil, footprint, r
 from adlib.settings import CLASSES
 
 BANDS = ("obvious", "clear", "moderate", "faint", "barely visible")
-COUNTS = {"train/good": 60, "test/good": 20}
-DEFECTIVE = 40  # per category, divided evenly among its defects
+COUNTS = {"train/good": 200, "test/good": 40}
+DEFECTIVE = 80  # per category, divided evenly among its defects
 # Columns of the 512 x 512 photographs: what a test image shows, no training image has shown.
 REGIONS = {"train": (0, 286), "test": (290, 512)}
 
@@ -71,7 +71,7 @@ are under the Creative Commons CC0 licence: gravel and brick from CC0Textures (G
 DeviantArt (linolafett, Grass 01). Training and test images come from separate regions of the photograph.
 hex_nut, blister and circuit are drawn. Defects are composed onto normal images; the masks are exact.
 """
-RECIPE = 1  # raise it when images change, so that `ensure` makes old sets anew
+RECIPE = 2  # raise it when images change, so that `ensure` makes old sets anew
 
 
 def root(seed: int = 0) -> Path:

@@ -25,7 +25,7 @@ from adlib.runs.folder import explained
 from adlib.runs.parameters import complete_parameters, resolve
 from adlib.runs.promise import describe_promise
 from adlib.settings import printable, write
-from adlib.training import fit, predict
+from adlib.training import damp_borders, fit, predict
 
 FEWEST_PHOTOGRAPHS = 8
 THUMBNAIL = 220     # px, its longer side
@@ -62,6 +62,7 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     with run.timed("train"):
         history = fit(model, data, recipes.stfpm(model, budget=budget))
     with run.timed("predict"):
+        damp_borders(model, data.validation)
         maps, validation_maps = predict(model, data.test), predict(model, data.validation)
     record.finish(run, model, data, maps=maps, scores=model.image_scores(maps), validation_maps=validation_maps,
                   report={}, history=history)

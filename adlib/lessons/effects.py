@@ -17,7 +17,7 @@ from adlib.data import Category
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure
 from adlib.losses import cosine_distance
 from adlib.networks.layers import to_float
-from adlib.networks.masked_rd import MaskedRD, ReverseDistillation, draw_mask
+from adlib.networks.masked_rd import MaskedRD, draw_mask
 from adlib.networks.teacher import Pyramid
 
 ALIVE = 1 / 3               # of the teacher's difference between two images: what a student that sees has at least
@@ -125,7 +125,7 @@ def measure_masks(model: MaskedRD, category: Category, twin: MaskedRD | None, *,
         if net is None:
             continue
         generator = Generator().manual_seed(seed)
-        t, decoded = ReverseDistillation.features(net.eval(), images)      # without the generators
+        t, decoded = net.eval().rebuild(images)
         masks = [draw_mask(x, ratio, generator=generator) for x in decoded]
         restored = net.restore(decoded, masks)
         columns[prefix + "hidden"] = mean_distance(t, restored, [m[:, 0] == 0 for m in masks])

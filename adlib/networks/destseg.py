@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss, focal_loss, l1_loss
-from adlib.networks.layers import ASPP, conv_norm_relu, kaiming, residual_stage, score_images, upsample
+from adlib.networks.layers import ASPP, MeanStart, conv_norm_relu, kaiming, residual_stage, score_images, upsample
 from adlib.networks.teacher import Pyramid, Teacher
 from adlib.settings import MAP_SIZE
 
@@ -64,6 +64,13 @@ class DeSTSeg(nn.Module):
             torch.manual_seed(seed)
             self.student = Student(teacher.channels, teacher.signed, width=student_width, decoder=encoder_decoder)
             self.segmentation_net = segmentation_net(channels[segmentation_input], width) if segmentation else None
+        self.start = MeanStart(3, standardise=True)
+
+    def start_from_mean(self, images: Tensor) -> None:
+        """Let the student start at the mean of these (N, 3, S, S) normal images' features, see `MeanStart`."""
+        if not self.teacher.signed:
+            raise ValueError("a student that ends in ReLUs cannot start from a mean; take a signed teacher")
+        self.start.fit(self.teacher.pyramids(images))
 
     def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level each.
@@ -74,7 +81,8 @@ class DeSTSeg(nn.Module):
         t : list of tensors, optional
             `self.teacher(images)` where it is already known; in stage 1 what the teacher sees in the clean images.
         """
-        return self.teacher(images) if t is None else t, self.student(self.teacher.normalise(images))
+        t = self.start.prepare(self.teacher(images) if t is None else t)
+        return t, self.start(self.student(self.teacher.normalise(images)))
 
     def student_loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """Stage 1: sum over images and levels of the mean of 1 - cos, of T(clean) and S(corrupted) when denoising.

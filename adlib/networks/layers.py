@@ -1,5 +1,6 @@
 """What several networks use, or a paper names."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -55,6 +56,102 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
     matrix = weights.sum(dim=0)
     matrix = matrix / matrix.sum(dim=1, keepdim=True)
     return matrix @ maps.float() @ matrix.mT
+
+
+def make_room(module: nn.Module, state: dict[str, Tensor], prefix: str, *_) -> None:
+    """Before saved weights are loaded: give what is still empty in a module its saved size."""
+    for name, empty in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]:
+        if not empty.numel() and prefix + name in state:
+            empty.data = torch.empty_like(state[prefix + name], device=empty.device)
+
+
+class MeanStart(nn.Module):
+    """A student's start at what all normal images share: S_k = mean_k + gain_k * answer_k, with gains that start at 0.
+
+    A departure from the papers. Most of a cosine is won by what every image has at a position. A student that has to
+    find this itself may stop there, and answer the same to every image; given it, it learns what differs. Until `fit`,
+    everything passes as it is.
+
+    Parameters
+    ----------
+    levels : int
+    standardise : bool
+        Compare features of mean 0 and deviation 1 per channel over normal images, as EfficientAD does.
+    """
+
+    def __init__(self, levels: int, *, standardise: bool = False):
+        super().__init__()
+        self.levels, self.standardise = range(levels), standardise
+        for k in self.levels:
+            for name in ("mean", "centre", "scale"):
+                self.register_buffer(f"{name}_{k}", torch.empty(0))
+            self.register_parameter(f"gain_{k}", nn.Parameter(torch.empty(0), requires_grad=False))
+        self.register_load_state_dict_pre_hook(make_room)
+
+    @torch.no_grad()
+    def fit(self, pyramids: Iterable[list[Tensor]]) -> None:
+        """Take the means of normal teacher features, (B, C_k, H_k, W_k) per level, batch after batch."""
+        for k, level in enumerate(zip(*pyramids, strict=True)):
+            t = torch.cat(level).float()
+            scale, centre = torch.std_mean(t, dim=(0, 2, 3), keepdim=True)      # (1, C_k, 1, 1)
+            if not self.standardise:
+                scale, centre = torch.ones_like(scale), torch.zeros_like(centre)
+            scale = scale.clamp(min=1e-6)
+            for name, value in [("centre", centre), ("scale", scale), ("gain", torch.zeros_like(scale)),
+                                ("mean", (t.mean(dim=0, keepdim=True) - centre) / scale)]:
+                getattr(self, f"{name}_{k}").data = value
+            self.get_parameter(f"gain_{k}").requires_grad_()
+
+    def prepare(self, t: list[Tensor]) -> list[Tensor]:
+        """The teacher's features as the student's are compared with them."""
+        if not (self.standardise and self.mean_0.numel()):
+            return t
+        return [(x - self.get_buffer(f"centre_{k}")) / self.get_buffer(f"scale_{k}")
+                for k, x in zip(self.levels, t, strict=True)]
+
+    def forward(self, answers: list[Tensor]) -> list[Tensor]:
+        """The student's features of its answers."""
+        if not self.mean_0.numel():
+            return answers
+        return [self.get_buffer(f"mean_{k}") + self.get_parameter(f"gain_{k}") * x
+                for k, x in zip(self.levels, answers, strict=True)]
+
+
+class BorderDamping(nn.Module):
+    """Maps whose borders shine in every normal image, brought down to what the rest of the map is like.
+
+    Zero padding is an anomaly that every image has. A ring k holds the pixels at one distance from the nearest edge,
+    out of the outer eighth of the map; m_k and s_k are mean and deviation of normal maps there, m and s those of the
+    rest of the map. There x becomes m + (x - max(m_k, m)) s / max(s_k, s): no brighter a ring, no change. No paper has
+    this. Until `fit`, maps pass.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("gain", torch.ones(MAP_SIZE // 8 + 1))
+        self.register_buffer("offset", torch.zeros(MAP_SIZE // 8 + 1))
+
+    def reset(self) -> None:
+        self.gain.fill_(1)
+        self.offset.zero_()
+
+    def fit(self, maps: Tensor) -> None:
+        """Measure the rings of (N, 256, 256) maps of normal images, made while nothing was damped."""
+        ring = self.rings(maps.shape[-1]).flatten()
+        by_ring = maps.flatten(1)[:, ring.argsort(stable=True)].split(ring.bincount().tolist(), dim=1)
+        m, s = (torch.stack([f(x) for x in by_ring]).to(self.gain) for f in (torch.mean, torch.std))
+        self.gain.copy_(s[-1] / torch.maximum(s, s[-1]).clamp(min=1e-12))
+        self.offset.copy_(m[-1] - self.gain * torch.maximum(m, m[-1]))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        ring = self.rings(maps.shape[-1]).to(maps.device)
+        return maps * self.gain[ring] + self.offset[ring]
+
+    def rings(self, size: int) -> Tensor:
+        """(size, size) ring of each pixel: 0 at the edges, the last is the rest of the map."""
+        i = torch.arange(size)
+        distance = torch.minimum(i, size - 1 - i) * MAP_SIZE // size
+        return torch.minimum(distance[:, None], distance).clamp(max=len(self.gain) - 1)
 
 
 class Residual(nn.Module):

@@ -6,7 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss
-from adlib.networks.layers import SCConv, SimAM, conv_norm_relu, kaiming, residual_stage, score_images, smooth, upsample
+from adlib.networks.layers import (
+    BorderDamping,
+    MeanStart,
+    SCConv,
+    SimAM,
+    conv_norm_relu,
+    kaiming,
+    residual_stage,
+    score_images,
+    smooth,
+    upsample,
+)
 from adlib.networks.teacher import Pyramid, Teacher
 
 # Backbones of bottleneck blocks: what part of their channels the middle has. The others have plain blocks.
@@ -68,6 +79,7 @@ class ReverseDistillation(nn.Module):
             self.decoder = kaiming(nn.ModuleList(
                 build_stage(teacher, c_in, c_out, blocks=blocks, resize="up", last_relu=not teacher.signed)
                 for c_in, c_out, blocks in [(2 * c3, c3, 3), (c3, c2, 4), (c2, c1, 6)]))
+        self.start, self.damping = MeanStart(len(levels)), BorderDamping()
 
     def decode(self, embedding: Tensor) -> Pyramid:
         """The student's features S_1, S_2, S_3, of the teacher's shapes, from a (B, 2 C_3, S/32, S/32) embedding."""
@@ -86,9 +98,18 @@ class ReverseDistillation(nn.Module):
         t : list of tensors, optional
             `self.teacher(images)`, where it is already known; cached ones may be bf16.
         """
+        t, s = self.rebuild(images, t)
+        return t, self.start(s)
+
+    def rebuild(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
+        """Teacher features and the decoder's own, whatever is made of them behind it; as `features`."""
         t = [x.float() for x in (self.teacher(images) if t is None else t)]
         s = self.decode(self.bottleneck(t))
         return [t[k - 1] for k in self.levels], [s[k - 1] for k in self.levels]
+
+    def start_from_mean(self, images: Tensor) -> None:
+        """Let the student start at the mean of these (N, 3, S, S) normal images' features, see `MeanStart`."""
+        self.start.fit([t[k - 1] for k in self.levels] for t in self.teacher.pyramids(images))
 
     def loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """Cosine distance, summed over levels, mean over images."""
@@ -104,7 +125,7 @@ class ReverseDistillation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
-        return self.fuse(self.level_maps(*self.features(images)))
+        return self.damping(self.fuse(self.level_maps(*self.features(images))))
 
     def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
         """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
@@ -179,14 +200,14 @@ class MaskedRD(ReverseDistillation):
         generator : torch.Generator, optional
             Masks are drawn from it, one per image and level; without it there are none, as for validation.
         """
-        t, s = super().features(images, t)
+        t, s = self.rebuild(images, t)
         return t, self.restore(s, None if generator is None else self.draw_masks(s, generator))
 
     def restore(self, s: Pyramid, masks: list[Tensor] | None = None) -> Pyramid:
         """What the generators make of the decoder's features behind masks, (B or 1, 1, H_k, W_k) per level."""
-        if not self.generators:
-            return s
-        return [g(x, m) for g, x, m in zip(self.generators, s, masks or [None] * len(s), strict=True)]
+        if self.generators:
+            s = [g(x, m) for g, x, m in zip(self.generators, s, masks or [None] * len(s), strict=True)]
+        return self.start(s)
 
     def draw_masks(self, s: Pyramid, generator: torch.Generator) -> list[Tensor]:
         """Random masks for features, (B, 1, H_k, W_k) per level."""
@@ -197,12 +218,12 @@ class MaskedRD(ReverseDistillation):
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; with test masks, of the mean over them."""
         if not self.test_masks:
             return super().forward(images)
-        t, s = super().features(images)
+        t, s = self.rebuild(images)
         generator = torch.Generator().manual_seed(self.seed)    # not on the device: the same masks everywhere
         draws = [self.draw_masks([x[:1] for x in s], generator) for _ in range(self.test_masks)]
         maps = [self.level_maps(t, self.restore(s, masks)) for masks in draws]
         totals = [sum(level, start=torch.zeros_like(level[0])) for level in zip(*maps, strict=True)]
-        return self.fuse([total / self.test_masks for total in totals])
+        return self.damping(self.fuse([total / self.test_masks for total in totals]))
 
 
 class MaskGenerator(nn.Module):

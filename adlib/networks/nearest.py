@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adlib.networks.layers import exact_convolutions, score_images, to_float, upsample
+from adlib.networks.layers import BorderDamping, make_room, score_images, upsample
 from adlib.networks.teacher import Pyramid, Teacher
 
 
@@ -31,6 +31,7 @@ class NearestPatch(nn.Module):
         for k in range(len(teacher.levels)):  # buffers, so that the memory is saved and moved with the module
             self.register_buffer(f"memory_{k}", torch.empty(0))
         self.register_load_state_dict_pre_hook(make_room)
+        self.damping = BorderDamping()
 
     @property
     def memory(self) -> list[Tensor]:
@@ -41,11 +42,8 @@ class NearestPatch(nn.Module):
         """Keep unit features of normal images: (N, 3, S, S) uint8, or float in [0, 1]."""
         generator = torch.Generator().manual_seed(self.seed)
         kept = [[] for _ in self.teacher.levels]
-        for chunk in images.split(batch):
-            chunk = to_float(chunk.to(self.teacher.mean.device))
-            with exact_convolutions():
-                found = self.features(chunk)
-            for level, features in zip(kept, found, strict=True):
+        for found in self.teacher.pyramids(images, batch=batch):
+            for level, features in zip(kept, normalize(found), strict=True):
                 vectors = as_rows(features)
                 count = max(1, round(self.sampling_ratio * len(vectors)))
                 level.append(vectors[torch.randperm(len(vectors), generator=generator)[:count].to(vectors.device)])
@@ -55,7 +53,7 @@ class NearestPatch(nn.Module):
 
     def features(self, images: Tensor) -> Pyramid:
         """Unit teacher features, (B, C_k, S/2^(k+1), S/2^(k+1)) per level, of (B, 3, S, S) float images in [0, 1]."""
-        return [F.normalize(t.float(), dim=1, eps=1e-6) for t in self.teacher(images)]
+        return normalize(self.teacher(images))
 
     @torch.no_grad()
     def level_maps(self, features: Pyramid) -> list[Tensor]:
@@ -70,23 +68,21 @@ class NearestPatch(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
-        return torch.stack([upsample(m) for m in self.level_maps(self.features(images))]).sum(dim=0)
+        return self.damping(torch.stack([upsample(m) for m in self.level_maps(self.features(images))]).sum(dim=0))
 
     def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
         """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
         return score_images(maps, image_level=image_level)
 
 
+def normalize(t: Pyramid) -> Pyramid:
+    """Unit vectors of the (B, C_k, H_k, W_k) features of each level."""
+    return [F.normalize(x.float(), dim=1, eps=1e-6) for x in t]
+
+
 def as_rows(x: Tensor) -> Tensor:
     """(B, C, H, W) features as (B H W, C) vectors, image after image."""
     return x.flatten(2).transpose(1, 2).flatten(0, 1)
-
-
-def make_room(model: NearestPatch, state: dict[str, Tensor], prefix: str, *_) -> None:
-    """Before a saved memory is loaded: give the buffers its size."""
-    for name in [f"memory_{k}" for k in range(len(model.teacher.levels))]:
-        if prefix + name in state:
-            setattr(model, name, torch.empty_like(state[prefix + name], device=model.teacher.mean.device))
 
 
 def largest_cosine(queries: Tensor, memory: Tensor, *, rows: int = 1024, columns: int = 1024) -> Tensor:

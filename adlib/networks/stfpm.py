@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from adlib.losses import cosine_distance, cosine_loss
-from adlib.networks.layers import score_images, upsample
+from adlib.networks.layers import BorderDamping, score_images, upsample
 from adlib.networks.teacher import Pyramid, Teacher, build_pyramid
 
 
@@ -44,6 +44,7 @@ class STFPM(nn.Module):
         self.arguments = {"levels": self.levels, "weights": self.weights, "fuse_at": fuse_at, "seed": seed}
         self.teacher = teacher
         self.student, _ = build_pyramid(teacher.backbone, self.levels, seed=seed)
+        self.damping = BorderDamping()
 
     def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per compared level each.
@@ -75,7 +76,7 @@ class STFPM(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; no smoothing."""
-        return self.fuse(self.level_maps(*self.features(images)))
+        return self.damping(self.fuse(self.level_maps(*self.features(images))))
 
     def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
         """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""

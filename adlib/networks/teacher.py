@@ -1,5 +1,6 @@
 """The frozen teacher: an ImageNet network, cut after the last feature level that is used."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adlib import find_input
+from adlib.networks.layers import exact_convolutions, to_float
 from adlib.settings import BACKBONES
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -76,6 +78,13 @@ class Teacher(nn.Module):
     def forward(self, images: Tensor) -> Pyramid:
         """Features of (B, 3, S, S) float images in [0, 1]: one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level."""
         return self.net(self.normalise(images))
+
+    def pyramids(self, images: Tensor, *, batch: int = 32) -> Iterator[Pyramid]:
+        """Features of (N, 3, S, S) images, uint8 or float in [0, 1] and on whatever device, batch after batch."""
+        for chunk in images.split(batch):
+            with exact_convolutions():
+                t = self(to_float(chunk.to(self.mean.device)))
+            yield t
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as this network was trained to see them, and so a student of the same architecture."""

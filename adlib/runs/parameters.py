@@ -17,7 +17,7 @@ LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "
 CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16"),
            "fuse_at": ("stride4", "image"), "rotation": ("auto", "none", "slight", "full"),
            "segmentation_input": ("product", "concat", "distance"), "cosine": ("pixel", "flat"),
-           "test_mask": ("none", "mean")}
+           "test_mask": ("none", "mean"), "start": ("auto", "mean", "none"), "borders": ("auto", "damp", "keep")}
 # A parameter that is "auto" by default, and the type of a given value; all others hold strings.
 INSTEAD_OF_AUTO = {"image_size": int, "lr": float, "level_weights": list,
                    **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch"), int),
@@ -47,12 +47,13 @@ def resolve(parameters: dict) -> dict:
     """The parameters with each "auto" replaced by what budget and category mean by it.
 
     None stands for a number that the budget's recipe has (`steps`, `batch`, `lr`, ...) and for equal `level_weights`:
-    recipes and networks take it so. What only the machine or the network tells stays "auto": `weights`, `precision`,
-    `device`, `texture_source`.
+    recipes and networks take it so. What only the machine, the network or the images tell stays "auto": `weights`,
+    `precision`, `device`, `texture_source`, and `start` but for `paper`.
     """
     budget = parameters["budget"]
     meant = {"image_size": IMAGE_SIZE[budget], **DESTSEG_WIDTHS[budget],
              "rotation": ROTATION.get(parameters["category"], "none"),
+             "borders": "keep" if budget == "paper" else "damp", **({"start": "none"} if budget == "paper" else {}),
              **dict.fromkeys(("level_weights", "steps", "student_steps", "segmentation_steps", "batch", "lr"))}
     return parameters | {name: value for name, value in meant.items() if parameters.get(name) == "auto"}
 
