@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from adlib import perlin
+from adlib.data import Category
+from adlib.losses import cosine_distance
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.stfpm import STFPM
-from adlib.data import Category
-from adlib.losses import cosine_distance
 from adlib.networks.teacher import Pyramid, Teacher
 from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
@@ -191,7 +191,7 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
     short = {"weight_decay": 0.0, "betas": (0.5, 0.999), "patience": 0, **FALLING}
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "validate_every": 10, **short},
-        "demo": {"steps": 400, "batch": 8, "lr": 0.005, "validate_every": 20, **short},
+        "demo": {"steps": 390, "batch": 8, "lr": 0.005, "validate_every": 20, **short},
         "paper": {"epochs": 200, "batch": 16, "lr": 0.001, "weight_decay": 1e-5, "betas": (0.9, 0.999), "patience": 20},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every, weight_decay=weight_decay,

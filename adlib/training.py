@@ -12,13 +12,11 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.flop_counter import FlopCounterMode
 
 from adlib.data.category import Category
 from adlib.networks.layers import exact_convolutions, to_float
 from adlib.settings import MAP_SIZE, write
 
-aten = torch.ops.aten
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
 DEPTHWISE_BF16 = 192    # px, from where bf16 on a CPU is faster for depthwise convolutions too
 print_line = partial(print, flush=True)
@@ -371,49 +369,6 @@ def peak_memory_mb(device: torch.device | str = "cpu") -> float:
 
     unit = 1 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def count_flops(function: Callable[[], object]) -> int:
-    """Floating-point operations of a call, forward and backward: a cost that does not depend on the processor.
-
-    Convolutions and products of matrices count. PyTorch's own formula for the gradient of a grouped convolution's
-    weights ignores the groups (2.14: an STFPM step of efficientnet_lite0 counts 13 times), so it is replaced here.
-    """
-    with FlopCounterMode(display=False, custom_mapping={aten.convolution_backward: count_conv_backward}) as counter:
-        function()
-    return counter.get_total_flops()
-
-
-def count_conv_backward(grad_shape, x_shape, w_shape, _bias, _stride, _padding, _dilation, transposed, _output_padding,
-                        _groups, output_mask, **_) -> int:
-    """Each gradient, of the input and of the weights, takes as many operations as the forward convolution."""
-    spatial = x_shape[2:] if transposed else grad_shape[2:]
-    forward = 2 * x_shape[0] * math.prod(spatial) * math.prod(w_shape)      # w is (C_out, C_in / groups, k, k)
-    return forward * (bool(output_mask[0]) + bool(output_mask[1]))
-
-
-def estimate_flops(stages: Sequence[Stage], n: int, image_size: int) -> int:
-    """Floating-point operations of the forward and backward passes of a training on n images of that size.
-
-    A step of two images is counted and taken back. What is cached, the teacher's features, counts once per image.
-    """
-    total = 0
-    for stage in stages:
-        parts = nn.ModuleList(stage.modules)
-        device = next(parts.parameters()).device
-        before = {name: value.clone() for name, value in parts.state_dict().items()}
-        batch = Batch(torch.rand(2, 3, image_size, image_size, device=device))
-        if stage.teacher is not None:
-            teacher = stage.teacher
-            total += count_flops(lambda: teacher(batch.images)) * n // 2    # noqa: B023 counted at once
-            batch.features = teacher(batch.images)
-        steps, size = count_steps(stage, n)
-        generator = Generator(device).manual_seed(0)
-        step = count_flops(lambda: stage.loss(batch, 0, generator).backward())      # noqa: B023 counted at once
-        total += step * steps * size // 2
-        parts.load_state_dict(before)
-        parts.zero_grad()
-    return total
 
 
 def damp_borders(model: nn.Module, images: Tensor) -> None:

@@ -106,7 +106,7 @@ def test_rd4ad_at_paper_is_the_official_schedule():
     assert (stage.epochs, stage.batch, stage.steps, stage.validate) == (200, 16, 0, None)
     assert settings(stage.optimizer, "lr", "betas", "weight_decay") == [(0.005, (0.5, 0.999), 0)]
     assert sum(p.numel() for p in stage.optimizer.param_groups[0]["params"]) == sum(map(numbers, stage.modules))
-    assert {id(m) for m in stage.modules} == {id(model.bottleneck), id(model.decoder)}
+    assert {id(m) for m in stage.modules} == {id(model.bottleneck), id(model.decoder), id(model.start)}
 
 
 def test_masked_rd_at_paper():
@@ -137,5 +137,5 @@ def test_reverse_distillation_moves_all_but_the_teacher(recipe):
     before = copied(model)
     train(model, recipe(model, budget="smoke", steps=3))
     moved = {name for name, x in model.named_parameters() if not torch.equal(x, before[name])}
-    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("teacher.")}
+    assert moved == {name for name, _ in model.named_parameters() if not name.startswith(("teacher.", "start."))}
     assert all(torch.equal(x, before[f"teacher.{name}"]) for name, x in model.teacher.state_dict().items())

@@ -17,7 +17,7 @@ from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.training import Stage, count_steps, draw_order, fit, pick_precision, predict
+from adlib.training import Stage, count_steps, draw_order, fit, lr_factor, pick_precision, predict
 
 CPU = torch.device("cpu")
 
@@ -319,6 +319,35 @@ def test_a_long_training_says_before_how_long(monkeypatch):
     assert "GB on cpu in float32" in lines[0]
     assert re.search(r"step \d+/50, loss [\d.]+, validation [\d.]+, about \d+ s left", lines[1])
     assert "kept the weights of step" in lines[-1]
+
+
+# Learning rate
+
+
+def test_the_learning_rate_rises_then_falls_as_a_cosine():
+    stage = Stage("a", [], None, None, schedule="cosine", warmup=4 / 24)
+    factors = [lr_factor(stage, step, 24) for step in range(24)]
+    assert factors[:5] == [0.25, 0.5, 0.75, 1, 1]
+    assert factors[14] == pytest.approx(0.5)
+    assert factors[4:] == sorted(factors[4:], reverse=True)
+    assert 0 < factors[-1] < 0.01
+    assert [lr_factor(Stage("a", [], None, None), step, 24) for step in range(24)] == [1] * 24
+
+
+def test_the_optimizer_steps_with_the_scheduled_rate():
+    model, seen = Tiny(), []
+    plan = stages(model, steps=6, schedule="cosine", warmup=1 / 3)[:1]
+    step = plan[0].optimizer.step
+    plan[0].optimizer.step = lambda: seen.append(plan[0].optimizer.param_groups[0]["lr"]) or step()
+    fit(model, textures(), plan, log=silent, device="cpu")
+    assert seen == pytest.approx([0.1 * lr_factor(plan[0], i, 6) for i in range(6)])
+
+
+@pytest.mark.parametrize("wrong", [{"schedule": "step"}, {"warmup": 1.0}, {"warmup": -0.1}])
+def test_a_schedule_that_does_not_exist_is_named(wrong):
+    model = Tiny()
+    with pytest.raises(ValueError, match="must be 'constant' or 'cosine'"):
+        fit(model, textures(), stages(model, **wrong), log=silent, device="cpu")
 
 
 # Checkpoints

@@ -56,17 +56,17 @@ def test_another_seed_category_or_image_is_another_picture():
 
 def test_layout_and_counts(small):
     brick = small / "brick"
-    assert len(list((brick / "train/good").glob("*.png"))) == 60
-    assert len(list((brick / "test/good").glob("*.png"))) == 20
+    assert len(list((brick / "train/good").glob("*.png"))) == 200
+    assert len(list((brick / "test/good").glob("*.png"))) == 40
     images = sorted((brick / "test").glob("[!g]*/*.png"))
-    assert len(images) == 40
+    assert len(images) == 80
     assert {f.parent.name for f in images} == set(generate.CATEGORIES["brick"].defects)
     for file in images:
         mask = Image.open(brick / "ground_truth" / file.parent.name / f"{file.stem}_mask.png")
         image = Image.open(file)
         assert (image.mode, image.size, mask.mode, mask.size) == ("RGB", (256, 256), "L", (256, 256))
         assert set(np.unique(mask)) == {0, 255}
-    assert len(list((brick / "ground_truth").rglob("*.png"))) == 40
+    assert len(list((brick / "ground_truth").rglob("*.png"))) == 80
     assert "CC0" in (small / "README.txt").read_text()
 
 
@@ -82,8 +82,8 @@ def test_plan_of_every_category():
     for category, recipe in generate.CATEGORIES.items():
         plan = generate._plan(category)
         assert len(recipe.defects) >= 4
-        assert sum(split not in generate.COUNTS for split, _ in plan) == 40
-        assert len(plan) == len(set(plan)) == 120
+        assert sum(split not in generate.COUNTS for split, _ in plan) == 80
+        assert len(plan) == len(set(plan)) == 320
 
 
 @pytest.mark.parametrize(("category", "defect"), KINDS)
@@ -99,7 +99,7 @@ def test_masks_are_exact(category, defect):
 
 def test_bands_run_from_obvious_to_barely_visible(small):
     rows = list(csv.DictReader((small / "brick/defects.csv").read_text("utf-8").splitlines()))
-    assert len(rows) == 40
+    assert len(rows) == 80
     for defect in generate.CATEGORIES["brick"].defects:
         mine = [r for r in rows if r["defect"] == defect]
         assert [b for b in generate.BANDS if any(r["band"] == b for r in mine)] == list(generate.BANDS)
