@@ -591,10 +591,10 @@ def test_in_jupyterlab_the_widget_and_python_follow_each_other(browser, lab):
 
 PLAYGROUNDS = ["""import sys
 sys.path[:0] = TESTS
-from test_playgrounds import noise_playground, tiny
+from test_playgrounds import film, noise_playground, tiny
 curves = tiny()
 curves""", "noise = noise_playground()\nnoise", """from adlib.explorer import PaintADefect
-PaintADefect(FOLDERS)""", "print(curves.numbers()['pixel_ap'], noise.seed)"]
+PaintADefect(FOLDERS)""", "film()", "print(curves.numbers()['pixel_ap'], noise.seed)"]
 
 
 def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
@@ -605,8 +605,8 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     page, errors = open_in_lab(browser, address, "playgrounds.ipynb")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     widgets = "[...document.querySelectorAll('.adlib-widget')].map((e) => e.widget)"
-    page.wait_for_function(f"{widgets}.length === 3 && {widgets}.every((w) => w?.answer || w?.goals || w?.image)",
-                           timeout=120_000)
+    there = f"{widgets}.length === 4 && {widgets}.every((w) => w?.goals || w?.image || w?.answer || w?.reels)"
+    page.wait_for_function(there, timeout=120_000)
     assert page.locator("[data-adlib-static]:visible").count() == 0
 
     # a stroke of the mouse is judged, and judged as Python judges it; of many at once, the last one
@@ -644,7 +644,7 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     # Python hears of what is moved
     page.evaluate(f"{widgets}[0].set({{truth: {widgets}[0].get('truth').map((_, i) => i === 16)}})")
     page.evaluate(f"{widgets}[1].set({{seed: 41}}), {widgets}.forEach((w) => w.model.save_changes())")
-    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 3;
+    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 4;
                              return window.jupyterapp.commands.execute('notebook:run-cell'); }""")
     page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"0\.5\d* 41")).wait_for()
     assert errors == []

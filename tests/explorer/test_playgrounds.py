@@ -10,7 +10,7 @@ from helpers import leave
 from sklearn.metrics import average_precision_score
 from test_browser import CHROMIUM, browser, contrast, opened, shoot, sync_api  # noqa: F401
 
-from adlib.explorer import CurvesByHand, PaintADefect, PerlinPlayground, normal_scale
+from adlib.explorer import CurvesByHand, PaintADefect, PerlinPlayground, TrainingFilm, normal_scale
 from adlib.explorer.noise import uniform_of_seed
 from adlib.explorer.paint import CONTRASTS, apply, differs, ready_made
 from adlib.metrics import label_regions
@@ -290,3 +290,67 @@ def test_a_page_without_a_kernel_knows_what_the_runs_said(opened, trained):
     assert page.locator(".segments").count() == 0
     assert len(names_of_what_has_the_focus(page)) == 3
     check_looks(opened, made, "paint", (".note", ".share"), ".pictures canvas[aria-label]")
+
+
+# --- training film ----------------------------------------------------------------------------------------------------
+
+def film(methods=("STFPM", "DeSTSeg")) -> TrainingFilm:
+    """Maps in which a square rises from noise while a student learns."""
+    rng, masks = np.random.default_rng(0), np.zeros((3, 256, 256), bool)
+    masks[1:, 60:120, 90:160] = True
+    reels = {name: {step: torch.from_numpy(rng.random((3, 256, 256)) + masks * np.log1p(step) * (k + 1) / 8)
+                    for step in (0, 1, 5, 50)} for k, name in enumerate(methods)}
+    return TrainingFilm(rng.integers(0, 256, (3, 3, 64, 64), np.uint8), reels, labels=[False, True, True], masks=masks,
+                        losses={"STFPM": [3 / (i + 1) for i in range(60)]})
+
+
+def test_a_frame_is_described():
+    made = film()
+    maps = made.reels["STFPM"][50].numpy()
+    found = made.describe("STFPM", 50)
+    assert found["ap"] == pytest.approx(average_precision_score(made.masks.ravel(), maps.ravel()))
+    assert sum(found["counts"][1]) == made.masks.sum()
+    assert sum(found["counts"][0]) == (~made.masks).sum()
+    low, high = found["scale"]
+    normal = maps[0].ravel()
+    assert (low, (low + high) / 2) == pytest.approx((np.median(normal), np.quantile(normal, 0.999)))
+    above = (maps[~made.masks] >= (low + high) / 2).sum()
+    assert sum(found["counts"][0][24:]) == pytest.approx(above, abs=3)
+    made.masks = None
+    assert made.describe("STFPM", 50)["ap"] is None
+
+
+def test_a_film_needs_a_map_of_each_image():
+    with pytest.raises(ValueError, match="film of x needs"):
+        TrainingFilm(np.zeros((2, 3, 8, 8), np.uint8), {"x": {0: torch.zeros(3, 256, 256)}}, labels=[0, 1])
+    with pytest.raises(ValueError, match="film of x needs"):
+        TrainingFilm(np.zeros((2, 3, 8, 8), np.uint8), {"x": {}}, labels=[0, 1])
+
+
+@in_chromium
+def test_the_film_shows_the_frame_of_the_slider(opened):
+    made = film()
+    page = opened(made, ready=".reel canvas[aria-label]")
+    page.wait_for_function(f"{WIDGET}.reels")
+    seen = set()
+    for method, name in enumerate(made.reels):
+        for frame, step in enumerate(made.reels[name]):
+            move(page, {"frame": frame, "method": method})
+            assert page.locator(".time output").text_content() == f"step {step}"
+            assert f"{made.describe(name, step)['ap']:.3f}" in page.locator(".plots").text_content()
+            seen.add(page.locator(".reel canvas").nth(3).evaluate("c => c.toDataURL()"))
+        assert ("Loss" in page.locator(".plots").text_content()) == (name == "STFPM")
+    assert len(seen) == 8
+    move(page, {"frame": 0, "method": 0})
+    reel = np.array(page.evaluate(f"[...{WIDGET}.reels[3]]")).reshape(3, 64, 64)
+    low, high = made.describe("STFPM", 50)["scale"]
+    cells = ((made.reels["STFPM"][50].numpy() - low) / (high - low)).clip(0, 1).reshape(3, 64, 4, 64, 4).mean((2, 4))
+    assert abs(reel - 255 * cells).max() <= 0.51
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(f"{WIDGET}.get('frame') === 3 && !{WIDGET}.playing")
+    page.get_by_role("slider", name="Training step").press("Home")
+    page.wait_for_function(f"{WIDGET}.get('frame') === 0")
+    page.get_by_role("radio", name="DeSTSeg").check(force=True)
+    assert get(page, "method") == [1]
+    assert len(names_of_what_has_the_focus(page)) == 3
+    check_looks(opened, made, "film", (".note", ".strong"), ".reel canvas[aria-label]")
