@@ -13,10 +13,11 @@ const NUMBERS = [       // key, label, unit; the keys are those of ThresholdExpl
   ["false_alarm_pixels", "False-alarm pixels per image", ""],
 ];
 const VIEWS = [["image", "Image"], ["heatmap", "Heatmap"], ["mask", "Mask"], ["contours", "Contours"]];
-const LINKS = [["quantile", "same share of pixels"], ["value", "same score"], ["off", "not linked"]];
+const LINKS = [["validation", "same quantile of validation scores"], ["quantile", "same share of pixels"], ["value", "same score"], ["off", "not linked"]];
 const BINS = 88;
 const GUTTER = 86;      // px, left of the histograms: their labels
-const FINE = 1 / 400, COARSE = 1 / 20;      // of the axis: what an arrow and a page key move
+const FINE = 1 / 400, COARSE = 1 / 20;      // of the axis: what an arrow and a page key move, at most
+const SQUEEZED = 0.15;      // where most image scores share less of the score axis than this, ranks come first
 const FACTOR = 3;       // canvas pixels per map pixel, each way
 
 // Data ---------------------------------------------------------------------------------------------------------------
@@ -28,8 +29,10 @@ export function readMethods({ header, arrays }) {
     const made = { ...method, edges: of("edges"), packed: of("codes"), scores: of("scores"),
                    pixelsAtOrAbove: of("pixels_at_or_above"),
                    anomalousPixelsAtOrAbove: of("anomalous_pixels_at_or_above"),
-                   overlap: of("overlap"), regions: of("regions") };
+                   overlap: of("overlap"), regions: of("regions"), anchors: of("anchors") };
     made.positions = { score: scorePositions(made.edges), share: sharePositions(made.pixelsAtOrAbove) };
+    const ordered = Uint16Array.from(made.scores).sort(), at = (q) => made.positions.score[ordered[Math.round(q * (ordered.length - 1))]];
+    made.spread = at(0.9) - at(0.1);        // of the score axis: where images are decided
     made.normalScores = sortedCodes(made.scores, header.labels, 0);
     made.anomalousScores = sortedCodes(made.scores, header.labels, 1);
     made.sortedRegions = Uint16Array.from(made.regions).sort();
@@ -125,12 +128,34 @@ export function costAt(method, code, miss, falseAlarm) {
        + falseAlarm * atLeast(method.normalScores, code);
 }
 
+/** The costs of a miss and of a false alarm, weighted for another share of anomalous images than the test set's. */
+export function weighCosts(method, [miss, falseAlarm], prevalence) {
+  const anomalous = method.anomalousScores.length, n = anomalous + method.normalScores.length;
+  if (prevalence === anomalous / n || !anomalous || anomalous === n) return [miss, falseAlarm];
+  return [(miss * prevalence * n) / anomalous, (falseAlarm * (1 - prevalence) * n) / (n - anomalous)];
+}
+
+/** The threshold among other anchors that lies where this one lies among mine; as widget.carry_over in Python. */
+export function carryOver(threshold, mine, others) {
+  const last = mine.length - 1, i = Math.min(lowerBound(mine, threshold), last);
+  if (mine[i] === threshold) return others[i];
+  if (i === 0 || threshold > mine[last]) {
+    const span = mine[last] - mine[0];
+    return others[i] + (threshold - mine[i]) * (span ? (others[last] - others[0]) / span : 0);
+  }
+  return others[i - 1] + ((threshold - mine[i - 1]) / (mine[i] - mine[i - 1])) * (others[i] - others[i - 1]);
+}
+
 /** The codes of all methods that go with one method's code; as ThresholdExplorer._linked in Python. */
 export function linkedCodes(methods, active, code, link, current) {
   return methods.map((method, k) => {
     if (k === active) return code;
     if (link === "value") return codeOf(methods[active].edges[code], method.edges);
     if (link === "off") return current[k];
+    if (link === "validation") {
+      const { edges, anchors } = methods[active];
+      return code === edges.length - 1 ? method.edges.length - 1 : codeOf(carryOver(edges[code], anchors, method.anchors), method.edges);
+    }
     let low = 0, high = method.pixelsAtOrAbove.length - 1;        // the lowest code that no more pixels reach
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -241,7 +266,7 @@ function display(key, unit, numbers) {
 }
 
 class Explorer extends Playground {
-  static watched = ["threshold", "thresholds", "index", "opacity", "view", "method", "link", "truth", "costs"];
+  static watched = ["threshold", "thresholds", "index", "opacity", "view", "method", "link", "truth", "costs", "prevalence"];
 
   get active() { return Math.min(this.get("method"), this.methods.length - 1); }
   get method() { return this.methods[this.active]; }
@@ -251,6 +276,7 @@ class Explorer extends Playground {
     return this.methods.map((m, k) => (k === this.active ? this.code : codeOf(all[k], m.edges)));
   }
   get index() { return nearest(this.header.shown, this.get("index")); }
+  get axis() { return this.axisPicked ?? (this.method.spread < SQUEEZED && this.method.spread > 0 ? "share" : "score"); }
   get positions() { return this.method.positions[this.axis]; }
 
   // What a person does
@@ -286,7 +312,7 @@ class Explorer extends Playground {
   }
 
   setAxis(axis) {
-    this.axis = axis;
+    this.axisPicked = axis;
     this.drawHistograms();
     this.redraw();
   }
@@ -423,7 +449,6 @@ class Explorer extends Playground {
     this.section.setAttribute("aria-label", `Threshold explorer: ${this.header.title}`);
     this.methods = readMethods(this);
     this.cache = new Map();
-    this.axis = "score";
     const { header } = this, many = this.methods.length > 1;
     this.urls = [];
     this.thumbs = new Map();
@@ -483,8 +508,8 @@ class Explorer extends Playground {
         this.field.value = short(this.method.edges[this.code]);
       } });
     this.reached = make("span.quiet");
-    this.axisChoice = select("Axis", [["score", "score"], ["share", "share of pixels"]], (v) => this.setAxis(v));
-    this.linkChoice = this.methods.length > 1 ? select("Other methods", LINKS, (v) => this.setLink(v)) : null;
+    this.axisChoice = select("Axis", [["score", "score"], ["share", "rank (share of pixels)"]], (v) => this.setAxis(v));
+    this.linkChoice = this.methods.length > 1 ? select("Other methods", LINKS.filter(([value]) => value !== "validation" || this.method.anchors), (v) => this.setLink(v)) : null;
     this.plots = make("div.plots");
     this.slider = make("input.slider", { type: "range", min: 0, max: 10000, step: 1, "aria-label": "Threshold",
       oninput: () => this.setPosition(this.slider.value / 10000), onkeydown: (event) => this.slide(event) });
@@ -501,8 +526,9 @@ class Explorer extends Playground {
                    PageUp: COARSE, Home: -9, End: 9 }[event.key];
     if (!size || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
+    const fine = this.axis === "score" ? Math.min(FINE, this.method.spread / 100) : FINE;
     if (event.shiftKey && Math.abs(size) === FINE) this.setCode(this.code + Math.sign(size));
-    else this.step(size);
+    else this.step(Math.abs(size) === FINE ? Math.sign(size) * fine : size);
   }
 
   buildNumbers() {
@@ -553,8 +579,12 @@ class Explorer extends Playground {
       };
       const [[miss, missLabel], [alarm, alarmLabel]] = [field(0, "A missed image costs"), field(1, "a false alarm")];
       this.costFields = [miss, alarm], this.costNow = make("output.quiet");
-      block.append(make("div.bar.costs", {}, missLabel, alarmLabel, button("Least cost", "images", true, () => {
-        const code = leastCost(this.method, ...this.get("costs"));
+      this.prevalence = make("input", { type: "range", min: -4, max: 0, step: 0.01, oninput: () => this.set({ prevalence: Math.min(0.99, 10 ** +this.prevalence.value) }) });
+      this.prevalenceNow = make("output.quiet");
+      const asInTest = make("button", { type: "button", onclick: () => this.set({ prevalence: labels.reduce((a, b) => a + b, 0) / labels.length }) }, "as in the test set");
+      block.append(make("div.bar", {}, make("label", {}, "Prevalence of anomalous images ", this.prevalence), this.prevalenceNow, asInTest),
+                   make("div.bar.costs", {}, missLabel, alarmLabel, button("Least cost", "images", true, () => {
+        const code = leastCost(this.method, ...this.weights);
         if (code !== null) this.setCode(code);
       }), this.costNow));
     }
@@ -568,11 +598,15 @@ class Explorer extends Playground {
       this.setCode(codeOf(s.threshold, this.method.edges)))));
   }
 
+  get weights() { return weighCosts(this.method, this.get("costs"), this.get("prevalence")); }
+
   showCosts() {
     if (!this.costFields) return;
-    const costs = this.get("costs");
+    const costs = this.get("costs"), prevalence = this.get("prevalence");
+    this.prevalence.value = Math.log10(Math.max(1e-4, prevalence));
+    this.prevalenceNow.textContent = percent(prevalence), this.prevalence.setAttribute("aria-valuetext", percent(prevalence));
     this.costFields.forEach((field, i) => { if (this.root.activeElement !== field) field.value = costs[i]; });
-    this.costNow.textContent = `cost now: ${+costAt(this.method, this.code, ...costs).toPrecision(6)}`;
+    this.costNow.textContent = `cost now: ${+costAt(this.method, this.code, ...this.weights).toPrecision(6)}`;
   }
 
   buildThumbs() {

@@ -64,10 +64,13 @@ class ThresholdExplorer(Playground):
         The chosen one of several methods.
     thresholds : list of float
         Of all methods; they follow `threshold` as `link` says, do not set them.
-    link : {"quantile", "value", "off"}
-        Whether the other methods' thresholds are reached by the same share of pixels, are equal, or stay.
+    link : {"validation", "quantile", "value", "off"}
+        Whether the other methods' thresholds lie at the same quantile of their validation images' scores (the default
+        where all methods have some), are reached by the same share of pixels, are equal, or stay.
     costs : [float, float]
         Of a missed image and of a false alarm.
+    prevalence : float
+        Share of anomalous images that costs are weighted by; by default that of the test set.
 
     Raises
     ------
@@ -75,7 +78,8 @@ class ThresholdExplorer(Playground):
         A run or its data set is not there; counts or sizes disagree; a score is NaN or infinite (says which image).
     """
 
-    STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs")
+    STATE = ("threshold", "thresholds", "index", "opacity", "view", "truth", "method", "link", "costs",
+             "prevalence")
     _esm = read_script("widget.js")
     threshold = traitlets.Float().tag(sync=True)
     index = traitlets.Int().tag(sync=True)
@@ -84,8 +88,9 @@ class ThresholdExplorer(Playground):
     truth = traitlets.Bool(True).tag(sync=True)
     method = traitlets.Int().tag(sync=True)
     thresholds = traitlets.List(traitlets.Float()).tag(sync=True)
-    link = traitlets.Enum(["quantile", "value", "off"], "quantile").tag(sync=True)
+    link = traitlets.Enum(["validation", "quantile", "value", "off"], "quantile").tag(sync=True)
     costs = traitlets.List(traitlets.Float(min=0), [10.0, 1.0], minlen=2, maxlen=2).tag(sync=True)
+    prevalence = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
 
     def __init__(self, source, images: ArrayLike | None = None, masks: ArrayLike | None = None,
                  labels: ArrayLike | None = None, *, scores=None, names: Sequence[str] | None = None,
@@ -103,7 +108,10 @@ class ThresholdExplorer(Playground):
         begin = [first_threshold(m, labels) for m in methods]
         thresholds = [float(c.edges[code_of(t, c.edges)]) for c, t in zip(self.coded, begin, strict=True)]
         index = 0 if labels is None else int(np.argmax(labels))
-        super().__init__(threshold=thresholds[0], thresholds=thresholds, index=index)
+        self.anchors = validation_anchors(methods)
+        super().__init__(threshold=thresholds[0], thresholds=thresholds, index=index,
+                         link="quantile" if self.anchors is None else "validation",
+                         prevalence=0.5 if labels is None else float(labels.sum() / len(labels)))
         self._relink()
 
     # Numbers
@@ -141,12 +149,14 @@ class ThresholdExplorer(Playground):
         return self.coded[self.method].suggestions
 
     def least_cost(self) -> float:
-        """The threshold at which misses and false alarms among the images cost least, by `costs`."""
+        """The threshold at which misses and false alarms cost least, by `costs` and `prevalence`."""
         coded = self.coded[self.method]
         if coded.labels is None:
             raise ValueError("costs need labels: which images are anomalous is not known")
-        best = metrics.threshold_of_least_cost(coded.scores.astype(float), coded.labels, miss=self.costs[0],
-                                               false_alarm=self.costs[1])
+        (miss, alarm), n, anomalous, p = self.costs, len(coded.labels), int(coded.labels.sum()), self.prevalence
+        if p != anomalous / n and 0 < anomalous < n:
+            miss, alarm = miss * p * n / anomalous, alarm * (1 - p) * n / (n - anomalous)
+        best = metrics.threshold_of_least_cost(coded.scores.astype(float), coded.labels, miss=miss, false_alarm=alarm)
         return float("nan") if np.isnan(best) else float(coded.edges[int(min(best, len(coded.edges) - 1))])
 
     # Traits
@@ -166,6 +176,12 @@ class ThresholdExplorer(Playground):
     def _to_image(self, proposal) -> int:
         if not 0 <= proposal.value < len(self.names):
             raise traitlets.TraitError(f"there is no image {proposal.value}; there are {len(self.names)}, from 0 on")
+        return proposal.value
+
+    @traitlets.validate("link")
+    def _to_link(self, proposal) -> str:
+        if proposal.value == "validation" and self.anchors is None:
+            raise traitlets.TraitError("not every method has scores of validation images; link by another way")
         return proposal.value
 
     @traitlets.validate("method")
@@ -194,6 +210,11 @@ class ThresholdExplorer(Playground):
             return self._code(method)
         if self.link == "value":
             return code_of(self.threshold, self.coded[method].edges)
+        if self.link == "validation":
+            if code == len(chosen.edges) - 1:
+                return len(self.coded[method].edges) - 1
+            carried = carry_over(chosen.edges[code], self.anchors[self.method], self.anchors[method])
+            return code_of(carried, self.coded[method].edges)
         # The lowest code that no more pixels reach.
         return int(np.argmax(self.coded[method].pixels_at_or_above <= chosen.pixels_at_or_above[code]))
 
@@ -215,6 +236,7 @@ class ThresholdExplorer(Playground):
                   "masks": first.masks is not None, "height": first.codes.shape[1], "width": first.codes.shape[2],
                   "methods": [{"name": c.name, "scale": c.scale, "suggestions": c.suggestions} for c in self.coded]}
         arrays = {"palette": palette(), "regionImages": first.regions[1]}
+        arrays |= {f"anchors{k}": anchors for k, anchors in enumerate(self.anchors or [])}
         if self.jpegs:
             arrays["images"] = [self.jpegs[i] for i in shown]
         if first.masks is not None:
@@ -282,6 +304,30 @@ def first_threshold(method: Method, labels: np.ndarray | None) -> float:
     scores = np.asarray(method.scores)
     normal = scores if labels is None or labels.all() else scores[~labels]
     return metrics.image_threshold(normal)
+
+
+def validation_anchors(methods: list[Method]) -> list[np.ndarray] | None:
+    """Of each method the thresholds just above its validation images' scores, (V,) float64 ascending; None if unknown.
+
+    As many of each method: where they differ, quantiles.
+    """
+    if any(m.validation_scores is None or not len(m.validation_scores) for m in methods):
+        return None
+    least = min(len(m.validation_scores) for m in methods)
+    ordered = [np.nextafter(np.sort(m.validation_scores), np.inf).astype(float) for m in methods]
+    return [x if len(x) == least else np.quantile(x, np.linspace(0, 1, least)) for x in ordered]
+
+
+def carry_over(threshold: float, mine: np.ndarray, others: np.ndarray) -> float:
+    """The threshold among other anchors that lies where this one lies among mine; linear between and beyond them."""
+    i = min(int(np.searchsorted(mine, threshold)), len(mine) - 1)
+    if mine[i] == threshold:
+        return float(others[i])
+    if i == 0 or threshold > mine[-1]:
+        span = mine[-1] - mine[0]
+        return float(others[i] + (threshold - mine[i]) * ((others[-1] - others[0]) / span if span else 0))
+    share = (threshold - mine[i - 1]) / (mine[i] - mine[i - 1])
+    return float(others[i - 1] + share * (others[i] - others[i - 1]))
 
 
 def encode_images(images: ArrayLike) -> list[bytes]:

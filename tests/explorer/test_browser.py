@@ -51,10 +51,12 @@ def case(n=10, size=48, seed=0) -> dict:
             "validation_maps": rng.random((3, size, size))}
 
 
-def two_methods() -> ThresholdExplorer:
+def two_methods(*, validated: bool = False) -> ThresholdExplorer:
+    """Methods of which only the first has validation images, or both have."""
     given = case()
     given["source"] = {"First": given["source"], "Second": 10 * np.sqrt(case(seed=1)["source"] + given["source"])}
-    given["validation_maps"] = {"First": given["validation_maps"]}
+    second = {"Second": 4 + 9 * case(seed=2)["validation_maps"]} if validated else {}
+    given["validation_maps"] = {"First": given["validation_maps"]} | second
     return ThresholdExplorer(**given)
 
 
@@ -175,6 +177,35 @@ def test_methods_are_linked_as_in_python(opened):
     assert state(page)["threshold"] == shown.thresholds[1]
 
 
+def test_methods_are_linked_by_validation_as_in_python(opened):
+    shown = two_methods(validated=True)
+    page = opened(shown)
+    assert state(page)["link"] == shown.link == "validation"
+    assert state(page)["thresholds"] == shown.thresholds
+    for method in (0, 1):
+        shown.method = method
+        drawn(page, f"e.setMethod({method})")
+        for code in np.linspace(0, len(shown.coded[method].edges) - 1, 20).astype(int):
+            shown.threshold = shown.coded[method].edges[code]
+            drawn(page, f"e.setCode({code})")
+            assert state(page)["thresholds"] == shown.thresholds
+
+
+def test_squeezed_scores_begin_on_ranks_and_an_arrow_moves_little(opened):
+    given = case()
+    given["source"][3] **= 40       # one image's scores dwarf the others'
+    given["source"][3] *= 1000
+    page = opened(ThresholdExplorer(**given))
+    axis = page.get_by_role("combobox", name="Axis")
+    assert axis.input_value() == "share"
+    axis.select_option("score")
+    drawn(page, "e.setCode(e.codeAt(0.0006))")
+    before = state(page)["threshold"]
+    page.get_by_role("slider", name="Threshold").focus()
+    page.keyboard.press("ArrowRight")
+    assert 0 < state(page)["threshold"] - before < 0.05 * before
+
+
 def test_the_cheapest_threshold_is_pythons(opened):
     shown = ThresholdExplorer(**case(seed=3))
     page = opened(shown)
@@ -189,6 +220,16 @@ def test_the_cheapest_threshold_is_pythons(opened):
         drawn(page, "")
         assert page.locator(".costs output").text_content() == (
             f"cost now: {costs[0] * n['image_fn'] + costs[1] * n['image_fp']:g}")
+    shown.costs = [10, 1]
+    for p in (0.001, 0.05, 0.9):
+        shown.prevalence = p
+        drawn(page, f"e.set({{prevalence: {p}, costs: [10, 1]}})")
+        page.get_by_role("button", name="Least cost").click()
+        assert state(page)["threshold"] == shown.least_cost()
+    page.get_by_label("Prevalence").fill("-2")
+    assert page.evaluate(f"{EXPLORER}.get('prevalence')") == 0.01
+    page.get_by_role("button", name="as in the test set").click()
+    assert page.evaluate(f"{EXPLORER}.get('prevalence')") == 0.5
 
 
 def test_a_suggestion_sets_its_threshold_and_says_what_it_used(opened):

@@ -178,6 +178,18 @@ def test_the_least_cost_on_codes_is_that_on_scores(costs):
     assert shown.least_cost() == min(expected, shown.coded[0].edges[-1])
 
 
+def test_costs_are_weighted_by_prevalence():
+    maps, images, masks, labels = case(6, n=30)
+    shown, scores = ThresholdExplorer(maps, images, masks, labels), maps.max(axis=(1, 2))
+    assert shown.prevalence == labels.mean()
+    for p in (0.01, 0.2, 0.9):
+        shown.prevalence = p
+        thresholds = [*np.sort(scores[labels]), np.inf]
+        cost = [10 * p * (scores[labels] < t).mean() + (1 - p) * (scores[~labels] >= t).mean() for t in thresholds]
+        best = max(t for t, c in zip(thresholds, cost, strict=True) if c <= min(cost) + 1e-12)
+        assert shown.least_cost() == min(best, shown.coded[0].edges[-1])
+
+
 # --- traits ---------------------------------------------------------------------------------------------------------
 
 def test_a_threshold_that_is_set_moves_up_to_an_edge_and_is_observed():
@@ -232,6 +244,37 @@ def test_methods_linked_by_value_or_not_at_all(two):
     other = two.thresholds[1]
     two.threshold = -1.0
     assert two.thresholds == [two.threshold, other]
+
+
+def test_methods_linked_by_validation_begin_at_their_own_thresholds():
+    maps, images, masks, labels = case()
+    validation = {"A": case(1, n=30)[0], "B": 5 + 3 * case(2, n=30)[0]}
+    shown = ThresholdExplorer({"A": maps, "B": np.exp(2 * maps)}, images, masks, labels, validation_maps=validation)
+    highest = {name: v.max(axis=(1, 2)) for name, v in validation.items()}
+    assert shown.link == "validation"
+    assert shown.thresholds == [metrics.image_threshold(s) for s in highest.values()]
+    shown.threshold = float(np.median(highest["A"]))
+    share = (highest["A"] >= shown.threshold).mean()
+    assert (highest["B"] >= shown.thresholds[1]).mean() == pytest.approx(share, abs=0.05)
+    shown.threshold = np.inf
+    assert shown.thresholds == [c.edges[-1] for c in shown.coded]
+
+
+def test_a_link_by_validation_needs_validation_images(two):
+    assert two.link == "quantile"
+    with pytest.raises(traitlets.TraitError, match="link by another way"):
+        two.link = "validation"
+
+
+def test_thresholds_carried_over_keep_their_order_and_come_back():
+    rng = np.random.default_rng(0)
+    a, b = np.sort(rng.normal(size=20)), np.sort(rng.gamma(2, size=20))
+    for t in [*a, *rng.uniform(a[0] - 2, a[-1] + 2, 50)]:
+        assert widget.carry_over(widget.carry_over(t, a, b), b, a) == pytest.approx(t)
+    carried = [widget.carry_over(t, a, b) for t in np.linspace(a[0] - 1, a[-1] + 1, 100)]
+    assert (np.diff(carried) > 0).all()
+    assert [widget.carry_over(t, a, b) for t in a] == b.tolist()
+    assert widget.carry_over(3.0, np.ones(20), b) == b[-1]        # nothing says how far beyond
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
