@@ -146,8 +146,9 @@ def show_results(folder: Path, *, most: int = 10) -> None:
 def explain_threshold(threshold: float, n: int, new: bool) -> str:
     """How the threshold was chosen, and how far it can be trusted."""
     words = (f"The threshold, {threshold:.4g}, was set by {n} good photographs that were held back: the network did "
-             f"not learn from them, they only chose the step whose weights are kept. On average, and as long as new "
-             f"photographs are taken like these, it flags {describe_promise(n)}.")
+             f"not learn from them, they only chose the step whose weights are kept, and showed how far the borders of "
+             f"heatmaps shine. On average, and as long as new photographs are taken like these, it flags "
+             f"{describe_promise(n)}.")
     if not new:
         flagged = f"at most {k} of them" if (k := alarms_allowed(n) - 1) else "none"
         words += (f" The photographs shown are the held-back ones themselves, so {flagged} can be flagged: the sheet "
