@@ -71,7 +71,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     >>> auroc([0.5, 0.5, 0.5, 0.1], [1, 0, 1, 0])       # of four pairs two are won and two tied
     0.75
     """
-    return _score_curves(scores, labels).roc_area()
+    return score_curves(scores, labels).roc_area()
 
 
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -86,7 +86,7 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     >>> round(average_precision([0.5, 0.5, 0.5, 0.1], [1, 0, 1, 0]), 4)     # one step: all recall at precision 2/3
     0.6667
     """
-    return _score_curves(scores, labels).average_precision()
+    return score_curves(scores, labels).average_precision()
 
 
 def pro(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3, *, connectivity: int = 8) -> float:
@@ -297,7 +297,7 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
     sizes = np.bincount(regions)[1:]
     overlap = np.minimum(np.cumsum(1 / (len(sizes) * sizes[regions - 1]))[last], 1)     # rounding can pass 1
     recall, precision = tp / len(scores), tp / (tp + fp)
-    found = np.sort(scores[_deciding(scores, regions)])
+    found = np.sort(scores[deciding_pixels(scores, regions)])
     at_found = precision[np.searchsorted(-thresholds, -found)]
     return PixelCurves(
         thresholds=thresholds, recall=recall, precision=precision,
@@ -307,7 +307,7 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
         instance_thresholds=found, instance_precision=at_found, instance_envelope=np.maximum.accumulate(at_found))
 
 
-def _deciding(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
+def deciding_pixels(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """Where each region's deciding score stands: of its n scores, descending, the one with index floor(n / 2)."""
     order = np.lexsort((-scores, regions))                          # by region, the scores descending within it
     sizes = np.bincount(regions, minlength=1)[1:]
@@ -319,8 +319,8 @@ def _corners(above: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.concatenate(([0], np.stack((above, at), axis=1).ravel(), [1]))
 
 
-def _score_curves(scores: ArrayLike, labels: ArrayLike) -> PixelCurves:
-    scores, labels = _alike(scores, labels)
+def score_curves(scores: ArrayLike, labels: ArrayLike) -> PixelCurves:
+    scores, labels = as_alike(scores, labels)
     return _curves(scores.reshape(1, 1, -1), labels.reshape(1, 1, -1), 8)     # one row of pixels
 
 
@@ -361,127 +361,7 @@ def as_masks(masks: ArrayLike | None, maps: np.ndarray) -> np.ndarray:
     return masks
 
 
-# Thresholds, and what one does ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How many of some images or pixels a threshold flags, rightly and wrongly; a ratio is NaN where undefined."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-
-    precision = property(lambda self: _share(self.tp, self.tp + self.fp))
-    recall = property(lambda self: _share(self.tp, self.tp + self.fn))
-    fpr = property(lambda self: _share(self.fp, self.fp + self.tn))
-    iou = property(lambda self: _share(self.tp, self.tp + self.fp + self.fn))
-    f1 = property(lambda self: _share(2 * self.tp, 2 * self.tp + self.fp + self.fn))
-
-
-def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
-    """Count what "score >= threshold" flags; scores and labels as in `auroc`.
-
-    >>> confusion([0.9, 0.2, 0.6, 0.1], [1, 1, 0, 0], 0.5)
-    Confusion(tp=1, fp=1, fn=1, tn=1)
-    """
-    scores, labels = _alike(scores, labels)
-    flagged = scores >= np.float64(threshold)       # a plain float would be rounded to the scores' float32
-    tp, alarms, anomalous = (int(np.count_nonzero(x)) for x in (flagged & labels, flagged, labels))
-    return Confusion(tp, alarms - tp, anomalous - tp, labels.size - anomalous - alarms + tp)
-
-
-def region_thresholds(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Of each region, the highest threshold that finds it: more than half of its pixels reach it (DeSTSeg, IAP).
-
-    Parameters as in `pixel_curves`.
-
-    Returns
-    -------
-    thresholds : (K,) array
-        In the order of `label_regions`.
-    images : (K,) int array
-        The image of each region.
-    """
-    maps = as_maps(maps)
-    masks = as_masks(masks, maps)
-    scores = maps[masks]
-    deciding = _deciding(scores, label_regions(masks, connectivity)[masks])
-    return scores[deciding], np.nonzero(masks)[0][deciding]
-
-
-def threshold_at_fpr(scores: ArrayLike, labels: ArrayLike, fpr: float = 0.01) -> float:
-    """The lowest score that at most a share `fpr` of the normal scores reaches; infinite if there is none.
-
-    Parameters as in `auroc`; NaN if nothing is normal.
-    """
-    scores, labels = _alike(scores, labels)
-    normal = scores[~labels]
-    if not normal.size:
-        return float("nan")
-    if fpr >= 1:
-        return float(scores.min())
-    last = normal.size - 1 - int(fpr * normal.size * (1 + 1e-12))      # 0.29 * 100 is 28.999...
-    return float(scores[scores > np.partition(normal, last)[last]].min(initial=np.inf))
-
-
-def threshold_of_best_f1(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The highest of the thresholds with the best F1, the harmonic mean of precision and recall.
-
-    Parameters as in `auroc`; NaN unless there are both normal and anomalous scores.
-    """
-    curves = _score_curves(scores, labels)
-    if not curves.fpr.size:
-        return float("nan")
-    f1 = 2 * curves.precision * curves.recall / (curves.precision + curves.recall)      # recall is never 0 here
-    return float(curves.thresholds[np.argmax(f1)])
-
-
-def threshold_at_region_recall(maps: ArrayLike, masks: ArrayLike, recall: float = 0.9) -> float:
-    """The highest threshold that finds a share `recall` of the regions; NaN without regions.
-
-    Parameters as in `pixel_curves`.
-    """
-    if not 0 < recall <= 1:
-        raise ValueError(f"recall is a share of the regions in (0, 1], not {recall}")
-    thresholds = np.sort(region_thresholds(maps, masks)[0])
-    needed = int(np.ceil(recall * len(thresholds) * (1 - 1e-12)))
-    return float(thresholds[-needed]) if thresholds.size else float("nan")
-
-
-def threshold_of_least_cost(scores: ArrayLike, labels: ArrayLike, *, miss: float, false_alarm: float) -> float:
-    """The highest of the thresholds at which misses and false alarms together cost least; infinite flags nothing.
-
-    Parameters
-    ----------
-    scores, labels
-        As in `auroc`.
-    miss, false_alarm : float
-        Cost of an anomalous score below the threshold, and of a normal one from it on; not negative.
-
-    Returns
-    -------
-    float
-        NaN unless there are both normal and anomalous scores.
-    """
-    if not (np.isfinite([miss, false_alarm]).all() and min(miss, false_alarm) >= 0):
-        raise ValueError(f"costs are finite and not negative, not miss={miss}, false_alarm={false_alarm}")
-    scores, labels = _alike(scores, labels)
-    normal, anomalous = np.sort(scores[~labels]), np.sort(scores[labels])
-    if not (normal.size and anomalous.size):
-        return float("nan")
-    candidates = np.append(anomalous, np.inf)       # anywhere else a threshold can be raised without a further miss
-    cost = miss * np.searchsorted(anomalous, candidates) + \
-        false_alarm * (normal.size - np.searchsorted(normal, candidates))
-    return float(candidates[::-1][np.argmin(cost[::-1])])
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
-
-
-def _alike(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def as_alike(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     scores, labels = as_finite(scores, "score"), as_bool(labels, "labels")
     if scores.shape != labels.shape:
         raise ValueError(f"scores are {scores.shape} but labels are {labels.shape}")

@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from adlib.metrics import Confusion, confusion, label_regions, region_thresholds
+from adlib.explorer.decisions import Confusion, confusion, region_thresholds
+from adlib.metrics import label_regions
 
 CMAP = "magma"      # of every heatmap
 EDGE_DENSITY = ((1e-4, 512), (1e-2, 2048), (0.1, 1024), (1.0, 1024))       # share of the highest pixels, edges there

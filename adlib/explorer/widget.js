@@ -112,7 +112,7 @@ export function numbersOfImage(method, code, header, index, codes, mask, regionI
   return numbers;
 }
 
-/** The highest of the codes at which misses and false alarms cost least; as metrics.threshold_of_least_cost. */
+/** The highest of the codes at which misses and false alarms cost least; as decisions.threshold_of_least_cost. */
 export function leastCost(method, miss, falseAlarm) {
   const { anomalousScores: anomalous, normalScores: normal } = method;
   let best = method.edges.length - 1, least = miss * anomalous.length;

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from adlib import metrics
-from adlib.explorer import quantize
+from adlib.explorer import decisions, quantize
 from adlib.explorer.page import Playground, palette, read_script
 from adlib.explorer.quantize import QuantizedMaps, code_of, normal_scale
 from adlib.explorer.sources import Method, check_sources, methods_of_runs, read_methods, runs_of_source, title_of
@@ -134,7 +134,7 @@ class ThresholdExplorer(Playground):
             raise IndexError(f"there is no image {index}; there are {len(self.names)}, from 0 on")
         if coded.labels is not None:
             some = slice(None) if index is None else [index]
-            images = metrics.confusion(coded.scores[some], coded.labels[some], code)
+            images = decisions.confusion(coded.scores[some], coded.labels[some], code)
             found |= {f"image_{name}": getattr(images, name) for name in ("tp", "fp", "fn", "tn")}
         if coded.masks is not None:
             pixels, regions = coded.pixels(code, index), coded.found(code, index)
@@ -156,7 +156,7 @@ class ThresholdExplorer(Playground):
         (miss, alarm), n, anomalous, p = self.costs, len(coded.labels), int(coded.labels.sum()), self.prevalence
         if p != anomalous / n and 0 < anomalous < n:
             miss, alarm = miss * p * n / anomalous, alarm * (1 - p) * n / (n - anomalous)
-        best = metrics.threshold_of_least_cost(coded.scores.astype(float), coded.labels, miss=miss, false_alarm=alarm)
+        best = decisions.threshold_of_least_cost(coded.scores.astype(float), coded.labels, miss=miss, false_alarm=alarm)
         return float("nan") if np.isnan(best) else float(coded.edges[int(min(best, len(coded.edges) - 1))])
 
     # Traits
@@ -289,12 +289,12 @@ def suggest_thresholds(method: Method, masks: np.ndarray | None, labels: np.ndar
         ways += [("99.9 % of normal validation pixels", "pixels", False,
                   metrics.pixel_threshold(method.validation_maps))]
     if masks is not None and masks.any() and not masks.all():
-        ways += [("False-positive rate 1 %", "pixels", True, metrics.threshold_at_fpr(method.maps, masks)),
-                 ("Best F1 of the pixels", "pixels", True, metrics.threshold_of_best_f1(method.maps, masks)),
+        ways += [("False-positive rate 1 %", "pixels", True, decisions.threshold_at_fpr(method.maps, masks)),
+                 ("Best F1 of the pixels", "pixels", True, decisions.threshold_of_best_f1(method.maps, masks)),
                  ("90 % of the regions found", "regions", True,
-                  metrics.threshold_at_region_recall(method.maps, masks))]
+                  decisions.threshold_at_region_recall(method.maps, masks))]
     if labels is not None and labels.any() and not labels.all():
-        ways += [("Best F1 of the images", "images", True, metrics.threshold_of_best_f1(method.scores, labels))]
+        ways += [("Best F1 of the images", "images", True, decisions.threshold_of_best_f1(method.scores, labels))]
     return [dict(zip(("text", "by", "labels", "threshold"), way, strict=True)) for way in ways]
 
 

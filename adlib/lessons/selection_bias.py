@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, betabinom
 from scipy.stats.distributions import rv_frozen
 
-from adlib.metrics import Confusion, alarms_allowed, confusion
+from adlib.explorer.decisions import Confusion, confusion
+from adlib.metrics import alarms_allowed
 
 
 def split_in_halves(labels: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from test_metrics import random_case, regions_of
 
 from adlib import metrics
 from adlib.data.category import load_category
-from adlib.explorer import quantize, widget
+from adlib.explorer import decisions, quantize, widget
 from adlib.explorer.widget import ThresholdExplorer
 from adlib.runs.record import load_run
 
@@ -162,10 +162,10 @@ def test_suggestions_are_those_of_the_metrics_and_say_what_they_used():
     assert [(s["by"], s["labels"], s["threshold"]) for s in shown.suggestions] == [
         ("images", False, metrics.image_threshold(validation.max(axis=(1, 2)))),
         ("pixels", False, metrics.pixel_threshold(validation)),
-        ("pixels", True, metrics.threshold_at_fpr(maps, masks)),
-        ("pixels", True, metrics.threshold_of_best_f1(maps, masks)),
-        ("regions", True, metrics.threshold_at_region_recall(maps, masks)),
-        ("images", True, metrics.threshold_of_best_f1(scores, labels))]
+        ("pixels", True, decisions.threshold_at_fpr(maps, masks)),
+        ("pixels", True, decisions.threshold_of_best_f1(maps, masks)),
+        ("regions", True, decisions.threshold_at_region_recall(maps, masks)),
+        ("images", True, decisions.threshold_of_best_f1(scores, labels))]
     assert shown.threshold == shown.suggestions[0]["threshold"]
 
 
@@ -174,7 +174,7 @@ def test_the_least_cost_on_codes_is_that_on_scores(costs):
     maps, images, masks, labels = case(6, n=30)
     shown, scores = ThresholdExplorer(maps, images, masks, labels), maps.max(axis=(1, 2))
     shown.costs = costs
-    expected = metrics.threshold_of_least_cost(scores, labels, miss=costs[0], false_alarm=costs[1])
+    expected = decisions.threshold_of_least_cost(scores, labels, miss=costs[0], false_alarm=costs[1])
     assert shown.least_cost() == min(expected, shown.coded[0].edges[-1])
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from adlib import metrics
+from adlib.explorer import decisions
 from adlib.lessons import selection_bias
 
 
@@ -21,7 +22,7 @@ def test_halves_hold_every_image_once_and_both_kinds_alike():
 def test_a_fixed_threshold_does_not_flatter_and_a_chosen_one_does():
     scores, labels = draw()
     fixed, best = (selection_bias.split_half_evaluation(scores, labels, choose, lambda c: c.f1, draws=400, seed=0)
-                   for choose in (lambda s, y: 0.5, metrics.threshold_of_best_f1))
+                   for choose in (lambda s, y: 0.5, decisions.threshold_of_best_f1))
     assert abs(np.diff(fixed.mean(axis=0))[0]) < 0.02
     assert best[:, 0].mean() > best[:, 1].mean() + 0.02
     assert best.shape == (400, 2)
@@ -30,7 +31,7 @@ def test_a_fixed_threshold_does_not_flatter_and_a_chosen_one_does():
 def test_what_is_measured_on_the_choosing_half_is_the_best_there():
     scores, labels = draw()
     cost = lambda c: (3 * c.fn + c.fp) / 20      # noqa: E731
-    choose = lambda s, y: metrics.threshold_of_least_cost(s, y, miss=3, false_alarm=1)      # noqa: E731
+    choose = lambda s, y: decisions.threshold_of_least_cost(s, y, miss=3, false_alarm=1)      # noqa: E731
     found = selection_bias.split_half_evaluation(scores, labels, choose, cost, draws=5, seed=1)
     generator = np.random.default_rng(1)
     for mine, _ in found:

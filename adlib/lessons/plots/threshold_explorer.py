@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats.distributions import rv_frozen
 
-from adlib import metrics
 from adlib.data.category import Category
+from adlib.explorer import decisions
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
 from adlib.lessons.plots.diagrams import BLUE, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 
@@ -74,10 +74,10 @@ def ways_on_roc(scores: dict[str, np.ndarray], labels: np.ndarray, ways: dict[st
     figure, axes = new_figure(1, len(scores), width=4.0, height=3.3, sharey=True)
     for ax, (method, s) in zip(axes[0], scores.items(), strict=True):
         order = np.append(np.inf, np.unique(s)[::-1])
-        found = [metrics.confusion(s, labels, t) for t in order]
+        found = [decisions.confusion(s, labels, t) for t in order]
         ax.plot([c.fpr for c in found], [c.recall for c in found], color=QUIET, lw=1.5)
         for (way, t), mark in zip(ways[method].items(), WAY_MARKERS, strict=False):
-            c = metrics.confusion(s, labels, t)
+            c = decisions.confusion(s, labels, t)
             ax.plot(c.fpr, c.recall, mark, ms=9, mec="0.15", mfc=NORMAL if "validation" in way else ANOMALOUS,
                     alpha=0.85, label=way, clip_on=False, ls="none")
         ax.set(xlabel="share of normal images flagged", title=method, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -108,7 +108,7 @@ def cost_curves(scores: np.ndarray, labels: np.ndarray, costs: list[tuple[float,
     candidates = np.append(candidates, candidates[-1] + 0.03 * np.ptp(candidates))
     for (miss, alarm), colour, line in zip(costs, (NORMAL, ACCENT, ANOMALOUS), ("--", ":", "-"), strict=False):
         cost = np.array([miss * c.fn + alarm * c.fp for c in
-                         (metrics.confusion(scores, labels, t) for t in candidates)]) / (miss + alarm)
+                         (decisions.confusion(scores, labels, t) for t in candidates)]) / (miss + alarm)
         best = len(cost) - 1 - int(np.argmin(cost[::-1]))
         ax.step(candidates, cost, where="pre", color=colour, ls=line, label=f"miss {miss:g}, false alarm {alarm:g}")
         ax.plot(candidates[best], cost[best], "o", color=colour, ms=7)

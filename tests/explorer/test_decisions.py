@@ -14,19 +14,16 @@ from sklearn.metrics import (
 )
 from test_metrics import V1, V2, random_case, regions_of
 
-from adlib import metrics
-from adlib.metrics import (
+from adlib.explorer.decisions import (
     Confusion,
-    alarms_allowed,
     confusion,
-    image_threshold,
-    pixel_curves,
     region_thresholds,
     threshold_at_fpr,
     threshold_at_region_recall,
     threshold_of_best_f1,
     threshold_of_least_cost,
 )
+from adlib.metrics import alarms_allowed, image_threshold, pixel_curves
 
 CASES = [(0, None), (1, None), (2, 2), (3, 1)]      # seed, levels: the fewer, the more ties
 
@@ -133,7 +130,7 @@ def test_without_regions_there_is_no_threshold_for_them():
 
 def test_shapes_that_differ_are_named():
     with pytest.raises(ValueError, match=r"scores are \(2,\) but labels are \(3,\)"):
-        metrics.confusion([0, 1], [0, 1, 1], 0.5)
+        confusion([0, 1], [0, 1, 1], 0.5)
 
 
 # Split conformal: a threshold from n normal scores and a promise for the next one.
