@@ -217,7 +217,7 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run_describe(options: argparse.Namespace) -> int:
-    from adlib.data.category import describe
+    from adlib.runs.datasets import describe
 
     return 1 if describe(options.root) else 0
 

@@ -21,12 +21,11 @@ from adlib.training import Batch, Stage
 # papers have it, a batch-normalised student is at every single step far from the weights that it circles around.
 FALLING = {"schedule": "cosine", "warmup": 0.1}
 # A student starts from the mean per position where that is this much nearer to normal features than one vector is.
-ALIGNED = 0.6
+START_BELOW = 0.6
 
 
 def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
-          lr: float | None = None, momentum: float = 0.9, weight_decay: float = 1e-4, validate_every: int | None = None,
-          patience: int = 0, select: str = "loss") -> list[Stage]:
+          lr: float | None = None, validate_every: int | None = None, select: str = "loss") -> list[Stage]:
     """STFPM: SGD on the mean cosine distance; the weights of lowest validation error are kept.
 
     Parameters
@@ -36,10 +35,6 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
     lr : float, optional
         Instead of the budget's. The paper's is 0.4, held constant; the short budgets take larger steps to get as far,
         which a batch-normalised student tolerates.
-    momentum, weight_decay : float
-        The official code's.
-    patience : int
-        Validations without improvement before stopping; 0 never stops.
     select : {"loss", "map"}
         What is lowest on the validation images: the loss (the paper), or the mean of the fused map (the official code).
     """
@@ -55,9 +50,9 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
     }[known(select, ("loss", "map"))]
     return [Stage(
         name="student", modules=[model.student],
-        optimizer=sgd(model.student.parameters(), lr=plan.pop("lr"), momentum=momentum, weight_decay=weight_decay),
+        optimizer=sgd(model.student.parameters(), lr=plan.pop("lr")),
         loss=lambda batch, step, generator: model.loss(*model.features(batch.images, batch.features)),
-        validate=validate, patience=patience, teacher=model.teacher, **plan)]
+        validate=validate, teacher=model.teacher, **plan)]
 
 
 def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_steps: int | None = None,
@@ -133,8 +128,11 @@ def synthesis(textures: Tensor, *, rotation: str, opacity: tuple, probability: f
 
 
 def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
-          lr: float | None = None, jitter: float | None = None) -> list[Stage]:
+          lr: float | None = None) -> list[Stage]:
     """RD4AD: Adam as in the official code, whose betas start at 0.5; the last weights are kept.
+
+    The short budgets add noise to the features that enter the bottleneck (UniAD's feature jittering): without it, few
+    training images of a texture are learnt by heart.
 
     Parameters
     ----------
@@ -142,21 +140,18 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
     steps, batch : int, optional
     lr : float, optional
         Instead of the budget's; the official code's is 0.005.
-    jitter : float, optional
-        Noise on the features that enter the bottleneck, in root mean squares of their channels (UniAD's feature
-        jittering): few training images of a texture are otherwise learnt by heart. None with `paper`.
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING},
         "demo": {"steps": 300, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING},
         "paper": {"epochs": 200, "batch": 16, "lr": 0.005, "jitter": 0.0},
     }[known(budget, IMAGE_SIZE)]
-    plan = override(plan, steps=steps, batch=batch, lr=lr, jitter=jitter)
-    modules, strength = [model.bottleneck, model.decoder, model.start], plan.pop("jitter")
+    plan = override(plan, steps=steps, batch=batch, lr=lr)
+    modules, jitter = [model.bottleneck, model.decoder, model.start], plan.pop("jitter")
 
     def loss(batch: Batch, step: int, generator: Generator) -> Tensor:
         t = batch.features or model.teacher(batch.images)
-        noisy = add_jitter(t, strength, generator) if strength else t
+        noisy = add_jitter(t, jitter, generator) if jitter else t
         return model.loss([t[k - 1] for k in model.levels], model.features(batch.images, noisy)[1])
 
     return [Stage(
@@ -172,9 +167,11 @@ def add_jitter(t: Pyramid, strength: float, generator: Generator) -> Pyramid:
 
 
 def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
-              lr: float | None = None, weight_decay: float | None = None, validate_every: int | None = None,
-              patience: int | None = None) -> list[Stage]:
+              lr: float | None = None, validate_every: int | None = None) -> list[Stage]:
     """Masked reverse distillation: Adam; the weights of lowest validation loss, without masks, are kept.
+
+    With `paper`, 20 epochs without a lower one end the training, and there is a weight decay: the paper has one and
+    does not say how large.
 
     Parameters
     ----------
@@ -182,20 +179,14 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
     steps, batch, validate_every : int, optional
     lr : float, optional
         Instead of the budget's; the paper's is 0.001.
-    weight_decay : float, optional
-        The paper has one and does not say how large; 1e-5 with `paper`, else none.
-    patience : int, optional
-        Validations without improvement before stopping: 20 epochs with `paper`, where the learning rate is constant.
-        0, that of the short budgets, never stops.
     """
-    short = {"weight_decay": 0.0, "betas": (0.5, 0.999), "patience": 0, **FALLING}
+    short = {"weight_decay": 0.0, "betas": (0.5, 0.999), **FALLING}
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "validate_every": 10, **short},
         "demo": {"steps": 390, "batch": 8, "lr": 0.005, "validate_every": 20, **short},
         "paper": {"epochs": 200, "batch": 16, "lr": 0.001, "weight_decay": 1e-5, "betas": (0.9, 0.999), "patience": 20},
     }[known(budget, IMAGE_SIZE)]
-    plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every, weight_decay=weight_decay,
-                    patience=patience)
+    plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every)
     modules = [model.bottleneck, model.decoder, model.generators, model.start]
     adam = {name: plan.pop(name) for name in ("lr", "betas", "weight_decay")}
 
@@ -217,21 +208,12 @@ def choose_start(model: DeSTSeg | ReverseDistillation, category: Category, start
     It helps where parts are aligned, as of an object in a fixture. On a texture the mean says nothing, and a student
     that starts there learns the few training images by heart.
 
-    Parameters
-    ----------
-    model, category
-    start : {"auto", "mean", "none"}
-        "auto" measures, level by level, how far the mean per position of training features is from those of other
-        normal images, as a share of how far one vector is, and starts from it where the mean share is below `ALIGNED`.
-
-    Returns
-    -------
-    str
-        "mean" or "none".
+    "auto" measures how far the mean per position of training features is from those of other normal images, as a share
+    of how far one vector is, and starts from it where that share is below `START_BELOW`. Returns "mean" or "none".
     """
     if known(start, ("auto", "mean", "none")) == "auto":
         share = compare_means(model.teacher, category)
-        start = "mean" if share < ALIGNED and model.teacher.signed else "none"
+        start = "mean" if share < START_BELOW and model.teacher.signed else "none"
         print(f"mean per position: {share:.2f} of the distance of one vector, so the student starts from "
               f"{'it' if start == 'mean' else 'random weights'}")
     if start == "mean":
@@ -252,9 +234,9 @@ def compare_means(teacher: Teacher, category: Category) -> float:
     return torch.stack(shares).mean().item()
 
 
-def sgd(parameters, *, lr: float, momentum: float = 0.9, weight_decay: float = 1e-4) -> torch.optim.SGD:
+def sgd(parameters, *, lr: float) -> torch.optim.SGD:
     """SGD of parameters, or of groups of them, with the momentum and decay of the STFPM and DeSTSeg codes."""
-    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=1e-4)
 
 
 def known(value: str, choices) -> str:

@@ -26,7 +26,7 @@ PROGRAM = """
 import importlib, json, pkgutil
 import numpy as np
 import adlib
-from adlib.data import describe
+from adlib.runs import describe
 from adlib.explorer import ThresholdExplorer
 from adlib.runs import lesson_parameters
 from adlib.runs.published import read_published

@@ -7,9 +7,7 @@
 In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib.data.one_class`).
 """
 
-import re
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +15,9 @@ import torch
 from torch import Tensor
 
 from adlib import ROOT, find_input
-from adlib.data.images import as_images, find_range, open_upright, read_images, read_mask, read_masks, upright_size
+from adlib.data.images import as_images, find_range, open_upright, read_images, read_masks, upright_size
 from adlib.data.listing import CategoryFiles, Fault, group_faults, images_in, list_files, visible
 from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
-from adlib.settings import printable
-
-MASK_SIGN = re.compile(r"mask|truth|label|annot|segm|(?<![a-z])gt(?![a-z])", re.IGNORECASE)
 
 
 @dataclass
@@ -151,61 +146,6 @@ def find_faults(files: CategoryFiles) -> list[Fault]:
             faults.append(Fault(mask, "is {}x{} but its image is {}x{}".format(*sizes[mask], *sizes[path]),
                                 "export the mask at the image's size"))
     return faults
-
-
-def describe(root: str | Path) -> list[str]:
-    """Print what an MVTec-layout data set holds and what is missing; return the problems, each with its fix."""
-    if root in CLASSES:
-        print(f"{root}: a one-class data set without masks; any of its classes can be the category, the normal one: "
-              f"{', '.join(CLASSES[str(root)])}")
-        return []
-    names, root = list_categories(root), find_input(root)
-    deeper = [path for path in visible(root) if path.is_dir() and not names and list_categories(path)]
-    if deeper:
-        print(f"{root.resolve()} holds no category, but a folder in it does: give that as data_root")
-        return [problem for path in deeper for problem in describe(path)]
-    faults, notes = [], []
-    print(f"{root.resolve()}: {len(names)} categories")
-    print(f"{'category':<20}{'train':>7}{'normal':>8}{'anomalous':>11}{'masks':>7}  size, defect types")
-    for name in names:
-        files = list_files(root / name)
-        found = find_faults(files)
-        unclear = look_into(files, found)
-        defects = [path.parent.name for path in files.test]
-        types = ", ".join(f"{d} {defects.count(d)}" for d in dict.fromkeys(defects) if d != "good")
-        normal, size = defects.count("good"), "?"
-        if not found:
-            with open_upright(files.train[0]) as file:
-                size = "{}x{}".format(*upright_size(file))
-        print(printable(f"{name:<20}{len(files.train):>7}{normal:>8}{len(defects) - normal:>11}{len(files.masks):>7}  "
-                        f"{size}, {types}"))
-        besides = (f"{fault.path.relative_to(root / name)} {fault.fix}" for fault in files.unused + found)
-        if not files.masks and not any(map(MASK_SIGN.search, besides)):
-            print(f"{'':<20}no ground_truth: image metrics only")
-        faults, notes = faults + found, [*notes, *map(str, files.unused), *group_faults(unclear)]
-    problems = group_faults(faults)
-    if not names:
-        where = "is itself a category: give its parent" if (root / "train").is_dir() else "holds no category"
-        problems.append(f"{root.resolve()} {where}; expected <category>/train/good/*.png, test/good/*.png, "
-                        f"test/<defect>/*.png, ground_truth/<defect>/<image's name>_mask.png")
-    for line in [f"problem: {text}" for text in problems] + [f"note: {text}" for text in notes]:
-        print(line)
-    return problems
-
-
-def look_into(files: CategoryFiles, faults: list[Fault]) -> list[Fault]:
-    """What is unclear in a category, and how it is read; decodes the masks and some images, and adds to the faults."""
-    unclear, broken = [], {fault.path for fault in faults}
-    for mask in files.masks.values():
-        try:
-            read_mask(mask, unclear)
-        except Fault as fault:
-            faults += [fault] if fault.path not in broken else []
-    with suppress(Fault):       # of a file that loading will name
-        if values := find_range([path for path in files.train if path not in broken]):
-            unclear.append(Fault(files.train[0].parent, "holds more than 8 bits",
-                                 "values of {:g} to {:g} are read as black to white".format(*values)))
-    return unclear
 
 
 def one_class_category(name: str, category: str, *, image_size: int = 64,

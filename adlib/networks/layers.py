@@ -69,14 +69,9 @@ class MeanStart(nn.Module):
     """A student's start at what all normal images share: S_k = mean_k + gain_k * answer_k, with gains that start at 0.
 
     A departure from the papers. Most of a cosine is won by what every image has at a position. A student that has to
-    find this itself may stop there, and answer the same to every image; given it, it learns what differs. Until `fit`,
+    find this itself may stop there, and answer the same to every image; given it, it learns what differs. With
+    `standardise`, features have mean 0 and deviation 1 per channel over normal images, as EfficientAD's. Until `fit`,
     everything passes as it is.
-
-    Parameters
-    ----------
-    levels : int
-    standardise : bool
-        Compare features of mean 0 and deviation 1 per channel over normal images, as EfficientAD does.
     """
 
     def __init__(self, levels: int, *, standardise: bool = False):

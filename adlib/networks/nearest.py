@@ -43,8 +43,8 @@ class NearestPatch(nn.Module):
         generator = torch.Generator().manual_seed(self.seed)
         kept = [[] for _ in self.teacher.levels]
         for found in self.teacher.pyramids(images, batch=batch):
-            for level, features in zip(kept, normalize(found), strict=True):
-                vectors = as_rows(features)
+            for level, t in zip(kept, found, strict=True):
+                vectors = as_rows(F.normalize(t.float(), dim=1, eps=1e-6))
                 count = max(1, round(self.sampling_ratio * len(vectors)))
                 level.append(vectors[torch.randperm(len(vectors), generator=generator)[:count].to(vectors.device)])
         for k, level in enumerate(kept):
@@ -53,7 +53,7 @@ class NearestPatch(nn.Module):
 
     def features(self, images: Tensor) -> Pyramid:
         """Unit teacher features, (B, C_k, S/2^(k+1), S/2^(k+1)) per level, of (B, 3, S, S) float images in [0, 1]."""
-        return normalize(self.teacher(images))
+        return [F.normalize(t.float(), dim=1, eps=1e-6) for t in self.teacher(images)]
 
     @torch.no_grad()
     def level_maps(self, features: Pyramid) -> list[Tensor]:
@@ -73,11 +73,6 @@ class NearestPatch(nn.Module):
     def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
         """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
         return score_images(maps, image_level=image_level)
-
-
-def normalize(t: Pyramid) -> Pyramid:
-    """Unit vectors of the (B, C_k, H_k, W_k) features of each level."""
-    return [F.normalize(x.float(), dim=1, eps=1e-6) for x in t]
 
 
 def as_rows(x: Tensor) -> Tensor:

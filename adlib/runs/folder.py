@@ -20,7 +20,7 @@ from adlib import find_input, find_output
 from adlib.runs.parameters import LESSON_OF, lesson_parameters, resolve
 from adlib.settings import CLASSES, METRICS, is_clutter, write_json
 
-RECIPE = 2      # raise it when what "auto", a budget or a default means changes: old runs are then no answer any more
+RECIPES = 2      # raise it when what "auto", a budget or a default means changes: old runs are then no answer any more
 SCHEMA = 2      # of run.json; 1 had no threads, cpu, digests
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
             "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None,
@@ -59,7 +59,7 @@ def run_folder(method: str, parameters: dict, *, digest: Callable[..., str] | No
     defaults = lesson_parameters(LESSON_OF[method])
     changed = {name: value for name, value in parameters.items()
                if name not in apart and (name not in defaults or value != defaults[name])}
-    what = {"method": method, "recipe": RECIPE, "digests": digests} | changed
+    what = {"method": method, "recipe": RECIPES, "digests": digests} | changed
     digits = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
     name = f"{parameters['budget']}-s{parameters['seed']}-{digits}"
     return Path(os.path.abspath(find_output(parameters["out_dir"]))) / method / dataset_of(parameters) / category / name

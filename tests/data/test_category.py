@@ -8,8 +8,9 @@ from conftest import make_category, save
 from PIL import Image
 
 from adlib import ROOT, find_input, find_output
-from adlib.data.category import describe, load_category, subsample
+from adlib.data.category import load_category, subsample
 from adlib.data.images import read_image, read_mask, shrink_mask
+from adlib.runs.datasets import describe
 
 
 def test_a_category_arrives_whole(bolt, tmp_path):

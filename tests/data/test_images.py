@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from conftest import make_category, save
 from PIL import Image
 
-from adlib.data.category import describe, load_category
+from adlib.data.category import load_category
 from adlib.data.images import as_images, open_upright, read_image, read_picture, shrink_mask, upright, upright_size
+from adlib.runs.datasets import describe
 
 # What has to be done to the picture as shown to get what is stored, for each orientation.
 STORED = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,

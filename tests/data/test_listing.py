@@ -16,10 +16,11 @@ from conftest import make_category, save
 from PIL import Image
 
 from adlib import __main__
-from adlib.data.category import describe, list_categories, load_category
+from adlib.data.category import list_categories, load_category
 from adlib.data.download import unpack
 from adlib.data.textures import load_textures
 from adlib.explorer.own_images import folder_category
+from adlib.runs.datasets import describe
 
 
 def load(root, **options):

@@ -8,8 +8,9 @@ import torch
 from conftest import save
 from PIL import Image, ImageDraw
 
-from adlib.data.category import describe, load_category
+from adlib.data.category import load_category
 from adlib.data.images import read_mask
+from adlib.runs.datasets import describe
 
 PLACE = (slice(4, 10), slice(3, 20))        # where the defect is, in 24 x 32 pixels
 WANTED = np.zeros((24, 32), bool)

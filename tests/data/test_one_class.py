@@ -16,12 +16,13 @@ from torchvision.datasets import CIFAR10
 
 from adlib import metrics, recipes, settings
 from adlib.data import one_class
-from adlib.data.category import describe, list_categories, load_category, one_class_category, split_validation
+from adlib.data.category import list_categories, load_category, one_class_category, split_validation
 from adlib.demo import generate
 from adlib.networks.masked_rd import ReverseDistillation
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
+from adlib.runs.datasets import describe
 from adlib.runs.parameters import lesson_parameters
 from adlib.training import fit, predict
 
