@@ -217,10 +217,13 @@ def test_a_torn_failure_is_a_failure(tmp_path, text):
     ("01_stfpm", {"image_size": 96, "lr": 0.5, "level_weights": [1.0, 2.0, 0.0]},
      {"image_size": 96, "lr": 0.5, "level_weights": [1.0, 2.0, 0.0], "weights": "auto", "precision": "auto"}),
     ("02_destseg", {"category": "screw", "budget": "smoke"}, {"rotation": "full", "width": 16, "student_width": 16}),
-    ("02_destseg", {"category": "own", "width": 8}, {"rotation": "none", "width": 8, "student_width": 64}),
+    ("02_destseg", {"category": "own", "width": 8}, {"rotation": "none", "width": 8, "student_width": 16}),
     ("02_destseg", {"batch": 4}, {"batch": 4, "student_steps": None, "segmentation_steps": None, "lr": None}),
     ("02_destseg", {"category": "screw", "rotation": "slight"}, {"rotation": "slight", "texture_source": "auto"}),
-    ("03_reverse_distillation", {}, {"cosine": "flat", "lr": None}),
+    ("03_reverse_distillation", {}, {"cosine": "flat", "lr": None, "borders": "damp", "start": "auto"}),
+    ("03_reverse_distillation", {"budget": "paper"}, {"borders": "keep", "start": "none"}),
+    ("04_masked_reverse_distillation", {"budget": "paper", "borders": "damp", "start": "mean"},
+     {"borders": "damp", "start": "mean"}),
     ("04_masked_reverse_distillation", {}, {"cosine": "pixel", "device": "auto"}),
     ("03_reverse_distillation", {"cosine": "pixel"}, {"cosine": "pixel"}),
 ])
@@ -230,4 +233,4 @@ def test_auto_is_resolved(lesson, given, meant):
     assert found.keys() == parameters.keys()
     assert {name: found[name] for name in meant} == meant
     left = {name for name, value in found.items() if value == "auto"}
-    assert left <= {"weights", "precision", "device", "texture_source"}
+    assert left <= {"weights", "precision", "device", "texture_source", "start"}
