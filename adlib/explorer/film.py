@@ -14,7 +14,7 @@ from adlib.explorer.paint import SIDE, as_numbers, shrink_heat
 from adlib.explorer.quantize import normal_scale
 
 BINS = 48       # of a histogram, over the colour scale
-POINTS = 400    # of a loss curve, at most
+CURVE_POINTS = 400    # of a loss curve, at most
 
 
 class TrainingFilm(Playground):
@@ -81,7 +81,7 @@ class TrainingFilm(Playground):
             frames = [self.describe(name, step) for step in reel]
             maps += [zlib.compress(shrink_heat(m, vmin=f["scale"][0], vmax=f["scale"][1]).tobytes())
                      for f, m in zip(frames, reel.values(), strict=True)]
-            kept = np.unique(np.geomspace(1, max(1, len(self.losses[name])), POINTS).round().astype(int))
+            kept = np.unique(np.geomspace(1, max(1, len(self.losses[name])), CURVE_POINTS).round().astype(int))
             loss = [[int(i), float(self.losses[name][i - 1])] for i in kept if i <= len(self.losses[name])]
             methods.append({"name": name, "frames": frames, "loss": [p for p in loss if np.isfinite(p[1])]})
         header = {"methods": methods, "side": SIDE, "size": self.images.shape[-1], "labels": self.labels.tolist(),

@@ -14,7 +14,7 @@ from helpers import parameters
 
 from adlib.runs import execute, planning
 from adlib.runs import parameters as checks
-from adlib.runs.folder import new_entry, read_entry, read_runs, run_folder
+from adlib.runs.folder import RECIPES, new_entry, read_entry, read_runs, run_folder
 from adlib.runs.parameters import lesson_parameters
 from adlib.runs.tables import frame
 
@@ -40,9 +40,15 @@ def test_the_digits_are_a_hash_of_what_differs_from_the_defaults(given, tmp_path
     files = [(path.relative_to(tmp_path / "set/bolt").as_posix(), path.stat().st_size)
              for path in (tmp_path / "set/bolt").rglob("*.png")]
     data = hashlib.sha256(json.dumps([sorted(files)]).encode()).hexdigest()[:12]
-    what = {"method": "stfpm", "digests": {"data": data}, "category": "bolt", "budget": "smoke"}
+    what = {"method": "stfpm", "recipe": RECIPES, "digests": {"data": data}, "category": "bolt", "budget": "smoke"}
     assert digits(given) == hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:6]
     assert new_entry("stfpm", given)["digests"] == {"data": data, "weights": None, "textures": None}
+
+
+def test_changed_recipes_are_another_run(given, monkeypatch):
+    before = digits(given)
+    monkeypatch.setattr("adlib.runs.folder.RECIPES", RECIPES + 1)
+    assert digits(given) != before
 
 
 def test_a_new_parameter_moves_no_run(given, monkeypatch):
