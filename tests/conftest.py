@@ -45,11 +45,11 @@ def make_category(root: Path, name: str = "bolt", *, train=10, good=3, bad=4, ma
 
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory) -> Path:
-    """A demo set of two categories that are quickly made, with fewer images than the real one."""
+    """A demo set of a texture and a part, with fewer images than the real one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generate, "COUNTS", {"train/good": 60, "test/good": 20})
         patch.setattr(generate, "DEFECTIVE", 40)
-        return generate.make_set(tmp_path_factory.mktemp("sets") / "demo", 0, ["gravel", "brick"], workers=1)
+        return generate.make_set(tmp_path_factory.mktemp("sets") / "demo", 0, ["gravel", "circuit"], workers=1)
 
 
 @pytest.fixture

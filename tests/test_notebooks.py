@@ -17,7 +17,7 @@ from adlib.runs.folder import read_runs
 from adlib.runs.parameters import NOTEBOOKS, lesson_parameters
 
 LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
-BASE = {"data_root": "data/demo", "category": "gravel", "budget": "demo", "backbone": "efficientnet_lite0",
+BASE = {"data_root": "data/demo", "category": "circuit", "budget": "demo", "backbone": "efficientnet_lite0",
         "weights": "auto", "image_size": "auto", "seed": 0, "precision": "auto", "device": "auto", "out_dir": "runs"}
 
 SMALL = {"05_ablations": {"table": "fusion"}}       # the others are executed by the slow tests

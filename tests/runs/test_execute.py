@@ -40,7 +40,7 @@ def test_the_defaults_and_good_values_pass():
 
 
 @pytest.mark.parametrize(("changed", "message"), [
-    ({"category": 1}, r"category=1 is of type int, expected str \(like 'gravel'; .*-r category 1 keeps a string"),
+    ({"category": 1}, r"category=1 is of type int, expected str \(like 'circuit'; .*-r category 1 keeps a string"),
     ({"seed": "0"}, r"seed='0' is of type str, expected int"),
     ({"seed": True}, r"seed=True is of type bool, expected int"),
     ({"image_size": 128.0}, r"image_size=128.0 is of type float, expected int"),
@@ -140,7 +140,7 @@ def test_a_text_that_is_no_literal_is_a_text(text):
 
 
 @pytest.mark.parametrize(("text", "name", "default", "value"), [
-    ("001", "category", "gravel", "001"), ("7", "seed", 0, 7), ("x", "seed", 0, "x"), ("1e-2", "lr", 0.4, 0.01),
+    ("001", "category", "circuit", "001"), ("7", "seed", 0, 7), ("x", "seed", 0, "x"), ("1e-2", "lr", 0.4, 0.01),
     ("1", "lr", 0.4, 1.0), ("[1, 3]", "levels", [1, 2, 3], [1, 3]), ("False", "flag", True, False),
     ("false", "flag", True, "false"), ("96", "image_size", "auto", 96), ("auto", "image_size", "auto", "auto"),
     ("7", "weights", "auto", "7"),
