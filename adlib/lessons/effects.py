@@ -188,13 +188,12 @@ def on_device(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def mean_features(model: nn.Module, images: Tensor, *, batch: int = 32) -> Pyramid:
-    """Mean of the teacher's unit features at each position, (1, C_k, H_k, W_k) per compared level."""
-    wanted = [model.teacher.levels.index(level) for level in levels_of(model)]
-    totals = [0.0] * len(wanted)
+    """Mean at each position of the unit features that the student is compared with, (1, C_k, H_k, W_k) per level."""
+    totals = [0.0] * len(levels_of(model))
     for chunk in images.split(batch):
-        t = model.teacher(on_device(model, chunk))
-        totals = [total + F.normalize(t[k].float(), dim=1, eps=1e-6).sum(dim=0, keepdim=True)
-                  for total, k in zip(totals, wanted, strict=True)]
+        t = model.features(on_device(model, chunk))[0]      # not the teacher's own: DeSTSeg standardises them
+        totals = [total + F.normalize(x.float(), dim=1, eps=1e-6).sum(dim=0, keepdim=True)
+                  for total, x in zip(totals, t, strict=True)]
     return [total / len(images) for total in totals]
 
 

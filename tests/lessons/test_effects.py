@@ -74,6 +74,19 @@ def test_the_mean_per_position_is_the_training_images(teacher, category):
     assert not effects.student_sees(table)["repairs"].any()
 
 
+def test_the_mean_per_position_is_of_what_is_compared(teacher, category):
+    """DeSTSeg that starts from a mean compares standardised features: the mean is theirs."""
+    model = DeSTSeg(teacher, student_width=8, width=8).eval()
+    model.start_from_mean(category.train)
+    table = effects.measure_effects({"DeSTSeg": model}, category)
+    with torch.no_grad():
+        unit = nn.functional.normalize(model.features(category.train / 255)[0][0], dim=1).mean(dim=0, keepdim=True)
+        t = model.features(category.validation / 255)[0][0]
+    position = cosine_distance(t, unit.expand_as(t)).mean()
+    assert table.loc[("DeSTSeg", 1), "position"] == pytest.approx(position.item(), abs=1e-5)
+    assert table["student_apart"].max() < 1e-6      # its gains are 0 before training: the same of every image
+
+
 def test_repair_is_measured_inside_the_corruption_only(teacher, category, textures):
     """A student that sees the clean image repairs all, whatever is around."""
     clean = [f.clone() for f in teacher(category.validation / 255)]
