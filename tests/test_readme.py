@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_code_runs(tmp_path, bolt):
     code = re.search(r"```python\n(.*?)```", README, re.S)[1]
-    small = code.replace('demo.ensure("data/demo"), "gravel"', f'{str(tmp_path)!r}, "bolt"')
+    small = code.replace('demo.ensure("data/demo"), "circuit"', f'{str(tmp_path)!r}, "bolt"')
     small = small.replace("128", "64").replace('"demo"', '"smoke"')
     assert small.count("bolt") == 1
     assert small.count("smoke") == 1

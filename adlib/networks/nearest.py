@@ -18,16 +18,18 @@ class NearestPatch(nn.Module):
     teacher : Teacher
     sampling_ratio : float
         Share of the training positions that is kept, drawn at random.
+    most : int
+        Vectors of a level that are kept at most: every position of a test image is compared with all of them.
     seed : int
         Of that draw.
     """
 
-    def __init__(self, teacher: Teacher, *, sampling_ratio: float = 0.1, seed: int = 0):
+    def __init__(self, teacher: Teacher, *, sampling_ratio: float = 0.1, most: int = 20_000, seed: int = 0):
         super().__init__()
-        if not 0 < sampling_ratio <= 1:
-            raise ValueError(f"sampling_ratio={sampling_ratio} must be a share in (0, 1]")
-        self.teacher, self.sampling_ratio, self.seed = teacher, sampling_ratio, seed
-        self.arguments = {"sampling_ratio": sampling_ratio, "seed": seed}
+        if not 0 < sampling_ratio <= 1 or most < 1:
+            raise ValueError(f"sampling_ratio={sampling_ratio} must be a share in (0, 1], and most={most} positive")
+        self.teacher, self.sampling_ratio, self.most, self.seed = teacher, sampling_ratio, most, seed
+        self.arguments = {"sampling_ratio": sampling_ratio, "most": most, "seed": seed}
         for k in range(len(teacher.levels)):  # buffers, so that the memory is saved and moved with the module
             self.register_buffer(f"memory_{k}", torch.empty(0))
         self.register_load_state_dict_pre_hook(make_room)
@@ -45,7 +47,8 @@ class NearestPatch(nn.Module):
         for found in self.teacher.pyramids(images, batch=batch):
             for level, t in zip(kept, found, strict=True):
                 vectors = as_rows(F.normalize(t.float(), dim=1, eps=1e-6))
-                count = max(1, round(self.sampling_ratio * len(vectors)))
+                share = min(self.sampling_ratio, self.most / (len(images) * t[0, 0].numel()))
+                count = max(1, round(share * len(vectors)))
                 level.append(vectors[torch.randperm(len(vectors), generator=generator)[:count].to(vectors.device)])
         for k, level in enumerate(kept):
             setattr(self, f"memory_{k}", torch.cat(level))

@@ -51,6 +51,15 @@ def test_a_tenth_is_kept_by_seed(teacher):
     assert not torch.equal(a.memory_1, c.memory_1)
 
 
+@pytest.mark.parametrize("most", [1000, 100, 1])
+def test_no_level_keeps_more_than_the_most(teacher, most):
+    model = NearestPatch(teacher, sampling_ratio=0.5, most=most).fit(images(70, 0))
+    for memory, positions in zip(model.memory, (256, 64, 16), strict=True):
+        expected = min(70 * positions // 2, most)
+        assert expected <= len(memory) <= expected + 3      # each of three batches rounds, and keeps one at least
+    assert predict(model, images(2, 1)).isfinite().all()
+
+
 def test_predict_does_not_depend_on_the_batch(teacher):
     model = NearestPatch(teacher).fit(images(4, 0))
     test = images(5, 1)
@@ -71,3 +80,5 @@ def test_misuse_is_named(teacher):
         NearestPatch(teacher)(torch.rand(1, 3, 64, 64))
     with pytest.raises(ValueError, match="sampling_ratio=0"):
         NearestPatch(teacher, sampling_ratio=0)
+    with pytest.raises(ValueError, match="most=0"):
+        NearestPatch(teacher, most=0)
