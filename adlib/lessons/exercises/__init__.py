@@ -1,8 +1,12 @@
 """Checks of the lessons' exercises, a module per lesson: each says "not yet", "right", or gives the fitting hint."""
 
-import numpy as np
+from collections.abc import Callable
 
-__all__ = ["is_number", "judge"]
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["is_number", "judge", "judge_function", "try_out"]
 
 
 def is_number(answer: object) -> bool:
@@ -23,3 +27,39 @@ def judge(answer: object, right: float, praise: str, hints: dict[float, str], ot
     if np.isclose(float(answer), right, atol=1e-3):
         return print(f"right: {praise}")
     return print(f"not yet: {near[0] if near else otherwise}")
+
+
+def judge_function(answer: object, right: Callable, cases: list[tuple], praise: str, wrong: dict[str, Callable],
+                   otherwise: str) -> None:
+    """Print the verdict on a function of tensors; `wrong` maps hints to plausible wrong versions of it."""
+    if (found := try_out(answer, cases)) is None:
+        return None
+    expected = [right(*case) for case in cases]
+    if all(map(alike, found, expected)):
+        return print(f"right: {praise}")
+    for hint, version in wrong.items():
+        if all(map(alike, found, [version(*case) for case in cases])):
+            return print(f"not yet: {hint}")
+    shapes = [tuple(x[0].shape) for x in (found, expected)]
+    if shapes[0] != shapes[1]:
+        return print(f"not yet: it returns the shape {shapes[0]}, not {shapes[1]}; {otherwise}")
+    return print(f"not yet: {otherwise}")
+
+
+def try_out(answer: object, cases: list[tuple]) -> list[Tensor] | None:
+    """What a reader's function returns for each case, as float tensors; None, and a hint is printed, if it cannot."""
+    if answer is ...:
+        return print("not yet: set `answer` to your function and run this cell again")
+    if not callable(answer):
+        return print(f"not yet: `answer` should be a function, not {type(answer).__name__}")
+    try:
+        found = [answer(*(x.clone() if isinstance(x, Tensor) else x for x in case)) for case in cases]
+        if any(x is None or x is ... for x in found):
+            return print("not yet: your function returns nothing")
+        return [torch.as_tensor(np.asarray(x)).float() for x in found]
+    except Exception as error:      # whatever a reader's code raises is a hint for the reader
+        return print(f"not yet: it raises {type(error).__name__}: {str(error).partition(chr(10))[0]}")
+
+
+def alike(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b.float(), rtol=1e-3, atol=1e-5)

@@ -35,26 +35,26 @@ def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: 
     return figure
 
 
-def errors_behind_masks(images: Tensor, masks: Tensor, errors: dict[str, Tensor]) -> Figure:
-    """What a generator saw, and its error at each position, hidden or not, on one scale that the trained ones set.
+def hidden_and_visible(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    """How far restored features are from the teacher's, where they were hidden and where not; a column per network.
 
     Parameters
     ----------
-    images : (B, 3, S, S) tensor
-    masks : (B, H, W) tensor
-        0 where hidden.
-    errors : dict of (B, H, W) tensors
+    found : dict of (errors, hidden)
+        (B, H, W) distances 1 - cos, and a bool tensor of the same shape.
     """
-    figure, axes = new_figure(len(images), 2 + len(errors), width=1.75, height=1.8)
-    high = max(float(e.max()) for e in list(errors.values())[1:])      # the first, untrained, may exceed it
-    for n, row in enumerate(axes):
-        picture(row[0], images[n].cpu())
-        picture(row[1], masks[n].cpu(), cmap="gray", vmin=-0.4, vmax=1, interpolation="nearest",
-                title="mask: dark is hidden" if n == 0 else "")
-        for ax, (name, error) in zip(row[2:], errors.items(), strict=True):
-            shown = picture(ax, error[n].cpu(), cmap=CMAP, vmin=0, vmax=high, interpolation="nearest",
-                            title=name if n == 0 else "")
-    figure.colorbar(shown, ax=axes[:, 2:], label="1 - cos", shrink=0.9, pad=0.02, aspect=25)
+    figure, axes = new_figure(1, len(found), width=3.6, height=2.5, sharex=True, sharey=True)
+    bins = np.linspace(0, max(float(errors.max()) for errors, _ in found.values()), 41)
+    for ax, (name, (errors, hidden)) in zip(axes[0], found.items(), strict=True):
+        for label, chosen, colour in [("hidden", hidden, ANOMALOUS), ("visible", ~hidden, NORMAL)]:
+            values = errors[chosen].cpu().numpy()
+            ax.hist(values, bins, histtype="step", lw=1.5, color=colour, label=f"{label}, mean {values.mean():.3f}",
+                    weights=np.full(len(values), 1 / len(values)))
+            ax.axvline(values.mean(), color=colour, ls=":", lw=1.2)
+        ax.set(title=name, xlabel="1 - cos to the teacher")
+        ax.legend(fontsize=8.5, loc="upper right")
+    axes[0, 0].set_ylabel("share of the positions")
+    axes[0, 0].set_ylim(top=1.4 * axes[0, 0].get_ylim()[1])     # room for the legends; the axes share it
     return figure
 
 
@@ -66,6 +66,6 @@ def two_calls(first: Tensor, second: Tensor, labels: Tensor) -> Figure:
         ax.plot(first[chosen], second[chosen], marker, color=colour, ms=4, alpha=0.7, label=name)
     ends = [float(torch.stack([first, second]).min()), float(torch.stack([first, second]).max())]
     ax.plot(ends, ends, color=ACCENT, ls="--", lw=1, label="equal")
-    ax.set(xlabel="image score, first call", ylabel="image score, second call")
+    ax.set(xlabel="image score, first call", ylabel="image score, second call", aspect="equal")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -8,6 +8,9 @@ from adlib.lessons.plots import METHOD_MARKS, NORMAL, QUIET, new_figure
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, PINK, diagram_arrow, diagram_box, new_diagram
 from adlib.settings import METRIC_NAMES
 
+SHORT_NAMES = {"nearest": "nearest patch (no training)", "stfpm": "STFPM", "destseg": "DeSTSeg", "rd4ad": "RD4AD",
+               "masked_rd": "masked RD"}
+
 
 def rd_architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: list[int], masked: bool) -> Figure:
     """Teacher above, decoder below and in reverse order, the narrow embedding between; with masked RD's parts or not.
@@ -71,7 +74,7 @@ def blur_profile(before: Tensor, after: Tensor) -> Figure:
 
 
 def seed_dots(entries: list[dict], numbers: tuple[str, ...] = ("image_auroc", "pixel_ap")) -> Figure:
-    """A dot per seed, a row per category, a mark per method: how far apart methods are, and how far seeds are."""
+    """A dot per seed, a row per category, a mark per method and a stroke at its mean: how far both differ."""
     methods = [m for m in METHOD_MARKS if any(e["method"] == m for e in entries)]
     categories = sorted({e["category"] for e in entries})
     figure, axes = new_figure(1, len(numbers), width=4.4, height=0.55 * len(categories) + 1.0, sharey=True)
@@ -80,7 +83,10 @@ def seed_dots(entries: list[dict], numbers: tuple[str, ...] = ("image_auroc", "p
             colour, marker = METHOD_MARKS[method]
             own = [e for e in entries if e["method"] == method and e[number] not in ("", None)]
             y = [categories.index(e["category"]) + 0.16 * (m - (len(methods) - 1) / 2) for e in own]
-            ax.plot([float(e[number]) for e in own], y, marker, color=colour, ms=4.5, label=method)
+            ax.plot([float(e[number]) for e in own], y, marker, color=colour, ms=4.5, label=SHORT_NAMES[method])
+            for height in sorted(set(y)):
+                mean = np.mean([float(e[number]) for e, at in zip(own, y, strict=True) if at == height])
+                ax.plot([mean, mean], [height - 0.07, height + 0.07], color=colour, lw=1.6)
         ax.hlines(np.arange(len(categories) - 1) + 0.5, 0, 1, color="0.9", lw=0.8, transform=ax.get_yaxis_transform())
         ax.set(xlabel=METRIC_NAMES[number], yticks=range(len(categories)), yticklabels=categories,
                ylim=(len(categories) - 0.5, -0.5))
