@@ -1,7 +1,9 @@
 """Figures of lesson 03, and of 04 where they are alike: the bottleneck between teacher and decoder, blur, seeds."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from adlib.lessons.plots import METHOD_MARKS, NORMAL, QUIET, new_figure
@@ -12,13 +14,15 @@ SHORT_NAMES = {"nearest": "nearest patch (no training)", "stfpm": "STFPM", "dest
                "masked_rd": "masked RD"}
 
 
-def rd_architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: list[int], masked: bool) -> Figure:
+def rd_architecture(image: Tensor, t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: list[int],
+                    masked: bool) -> Figure:
     """Teacher above, decoder below and in reverse order, the narrow embedding between; with masked RD's parts or not.
 
     Parameters
     ----------
+    image : (3, S, S) tensor
     t : list of (B, C_k, H_k, W_k) tensors
-        Teacher features of levels 1, 2, 3.
+        Teacher features of levels 1, 2, 3; the last one's lengths are shown.
     fused, embedding : (B, C, H, W) tensor
         Behind the fusion, and behind the one-class embedding.
     levels : list of int
@@ -26,11 +30,12 @@ def rd_architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels
     """
     top, distance = (44, 29.5) if masked else (31, 15.5)
     figure, ax = new_diagram(width=9.6, height=4.9 if masked else 3.9, top=top + 13)
-    side, right = 4 * t[0].shape[-1], 81
-    diagram_box(ax, 0, top, 12, 9, f"image\n3 x {side} x {side}", LIGHT_GREY)
+    side, right = image.shape[-1], 81
+    picture_box(ax, 0, top, image.permute(1, 2, 0), f"image\n3 x {side}\nx {side}", LIGHT_GREY, width=13)
     for k, x in enumerate((19, 38, 57)):
-        diagram_box(ax, x, top, 14, 9, f"teacher, level {k + 1}\n{shape(t[k])}", BLUE)
-        diagram_arrow(ax, x - (7 if k == 0 else 5), top + 4.5, x, top + 4.5)
+        c, h, w = t[k].shape[1:]
+        picture_box(ax, x, top, t[k][-1].norm(dim=0), f"teacher\nlevel {k + 1}\n{c} x\n{h} x {w}", BLUE, sheets=3)
+        diagram_arrow(ax, x - (6 if k == 0 else 5), top + 4.5, x, top + 4.5)
         ax.plot([x + 7, x + 7], [top + 9.3, top + 12], color="0.3", lw=0.9)
         diagram_box(ax, x, 0, 14, 9, f"decoder $S_{k + 1}$\n{shape(t[k])}", GREEN)
         diagram_arrow(ax, x + 14 + (10 if k == 2 else 5), 4.5, x + 14, 4.5)
@@ -56,7 +61,20 @@ def rd_architecture(t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels
     compared = [19 * k for k in levels]
     for x, left in zip(compared, [12, *(x + 14 for x in compared)], strict=False):
         diagram_arrow(ax, x, distance + 4.5, left, distance + 4.5)
+    ax.set(xlim=(-1, 101), ylim=(-1, top + 14))     # pictures move the limits
     return figure
+
+
+def picture_box(ax: Axes, x: float, y: float, picture: Tensor, text: str, colour: str, *, width: float = 14,
+                sheets: int = 1) -> None:
+    """A box with a small picture beside its text; of several sheets, it is the uppermost."""
+    diagram_box(ax, x, y, width, 9, "", colour)
+    for i in reversed(range(sheets)):
+        left, low = x + 0.3 + 0.5 * i, y + 0.6 + 0.5 * i
+        ax.add_patch(Rectangle((left, low), 6.6, 6.8, fc="white", ec="0.3", lw=0.7, zorder=2))
+    ax.imshow(picture.cpu(), extent=(x + 0.3, x + 6.9, y + 0.6, y + 7.4), aspect="auto", cmap="gray",
+              interpolation="nearest", zorder=3)
+    ax.text(x + 0.5 * (width + 7.9), y + 4.5, text, ha="center", va="center", fontsize=7.5)
 
 
 def shape(x: Tensor) -> str:

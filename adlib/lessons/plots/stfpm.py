@@ -55,6 +55,10 @@ def training_curve(losses: list[float], validation: list[tuple[int, float]] = ()
     if kept is not None:
         ax.axvline(kept, color=ACCENT, ls="--", lw=1, label=f"kept: step {kept}")
     ax.set(xlabel="step", ylabel="loss, summed over levels", yscale="log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")      # within a decade there is one major tick at most
+    ax.locator_params(axis="x", integer=True)
     ax.legend(loc="upper right")
     return figure
 
