@@ -1,0 +1,61 @@
+"""Sentences of the lessons about committed extracts, computed from them, so that a new extract cannot contradict them.
+
+A file per lesson. Its functions take a table and return Markdown; `quote` reads the extract and shows the text.
+"""
+
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from adlib.runs import tables
+from adlib.settings import find_input
+
+__all__ = ["quote", "read_quoted"]
+FOLDER = "notebooks/results"
+LEDGER_EXTRACTS = ("demo", "ablations", "threads")      # with a ledger's columns; the others have their own
+
+
+def quote(name: str, say: Callable[..., str], *arguments, **options) -> None:
+    """Show what `say` makes of an extract; where it is missing or empty, that nothing is said."""
+    from IPython.display import Markdown, display
+
+    rows = read_quoted(name)
+    display(Markdown(say(rows, *arguments, **options) if len(rows) else
+                     f"(`{FOLDER}/{name}.csv` is not there, so nothing is said of the reference sweep here.)"))
+
+
+def read_quoted(name: str) -> pd.DataFrame:
+    """An extract by its name; without rows where the file is missing."""
+    path = find_input(f"{FOLDER}/{name}.csv")
+    if name in LEDGER_EXTRACTS:
+        return tables.read_extract(path) if path.is_file() else tables.frame([])
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
+
+# Words
+
+
+def link(name: str) -> str:
+    return f"[`results/{name}.csv`](results/{name}.csv)"
+
+
+def listing(words: Iterable[str], *, last: str = "and") -> str:
+    """ "a", "a and b", "a, b and c"; "none" where there are none."""
+    *first, end = list(words) or ["none"]
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def percent(part: float, whole: float = 1) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "none"
+
+
+def kind_of_categories(rows: pd.DataFrame) -> pd.Series:
+    """"textures" or "objects" for each row; "all" in data sets whose kinds are not known."""
+    kind = {c: name for name, members in tables.kinds(rows).items() if name != "all" for c in members}
+    return rows["category"].map(kind).fillna("all")
+
+
+def method_order(methods: Iterable[str]) -> list[str]:
+    """Methods in the lessons' order, each once."""
+    known = list(tables.LESSON_OF)
+    return sorted(set(methods), key=lambda m: (known.index(m) if m in known else len(known), m))

@@ -1,0 +1,55 @@
+"""Lesson 06: what the reference sweep says of false alarms and of causes."""
+
+import pandas as pd
+
+from adlib.lessons.failures import FALSE_ALARM, MISS, PART
+from adlib.lessons.quotes import kind_of_categories, link, listing, percent
+
+PART_FOLDERS = ("missing_part", "misplaced_part")
+NAMES = {"textures": "the textures", "objects": "the drawn parts", "all": "all categories"}
+
+
+def say_false_alarms(rows: pd.DataFrame) -> str:
+    """How many normal test images alarm at the runs' own thresholds, from verdicts.csv."""
+    rows = rows.assign(kind=kind_of_categories(rows))
+    counts = rows.groupby("kind")[["false_alarms", "normal"]].sum()
+    by_method = rows.groupby(["kind", "method"])[["false_alarms", "normal"]].sum()
+    rates = (by_method["false_alarms"] / by_method["normal"]).unstack("kind")
+    shares = [f"{percent(*counts.loc[k])} of the normal test images of {name}" for k, name in NAMES.items() if k in rates]
+    ranks = []
+    for kind in (k for k in NAMES if k in rates):
+        worst, best = rates[kind].idxmax(), rates[kind].idxmin()
+        ranks.append(f"on {NAMES[kind]} {worst} alarms most often ({percent(rates.loc[worst, kind])}) and {best} least "
+                     f"({percent(rates.loc[best, kind])})")
+    return (f"Over all {len(rows)} runs of the reference sweep ({link('verdicts')}) {listing(shares)} raise an alarm. "
+            f"By method: {'; '.join(ranks)}. Where even the baseline (nearest patch) alarms often, over-fitting is not "
+            "the reason, since nothing was fitted: there, normal test images *are* farther from the training images.")
+
+
+def say_causes(rows: pd.DataFrame) -> str:
+    """Which causes are suggested most often, by kind of failure and of category, from causes.csv."""
+    rows = rows.assign(group=kind_of_categories(rows))
+    parts = []
+    for kind in (MISS, FALSE_ALARM):
+        for group in (g for g in NAMES if g in set(rows["group"])):
+            own = rows[(rows["kind"] == kind) & (rows["group"] == group)]
+            counts = own.groupby("cause")["failures"].sum().sort_values(ascending=False, kind="stable")
+            if len(counts):
+                causes = listing(f"*{cause}* ({n})" for cause, n in counts.head(3).items())
+                parts.append(f"- Of the {counts.sum()} {kind}{'es' if kind == MISS else 's'} on {NAMES[group]}, most "
+                             f"often suggested: {causes}.")
+    total = f"In the reference sweep ({link('causes')}: {rows['failures'].sum():,} failures):"
+    return "\n".join([total, "", *parts, "", say_part_rule(rows)])
+
+
+def say_part_rule(rows: pd.DataFrame) -> str:
+    """Whether the rule for missing and misplaced parts falls on folders of that name."""
+    missed = rows[rows["kind"] == MISS]
+    named, inside = missed["cause"] == PART, missed["defect"].isin(PART_FOLDERS)
+    count = [int(missed.loc[which, "failures"].sum()) for which in (named, named & inside, inside)]
+    strangers = missed[named & ~inside].groupby(["defect", "category"])["failures"].sum()
+    also = [f"{n} {defect} of *{category}*" for (defect, category), n in strangers.items()]
+    elsewhere = f" The others: {listing(also)}." if also else ""
+    return (f"*{PART.capitalize()}* is suggested for {count[0]} misses, of which {count[1]} are in folders of that "
+            f"name.{elsewhere} The other way round: of the {count[2]} misses in those folders the rule names "
+            f"{count[1]}. A part that moved by little looks like anything else that is small.")

@@ -1,0 +1,80 @@
+"""Lesson 07: what the reference sweep says of students' features and of the films of their training."""
+
+import numpy as np
+import pandas as pd
+
+from adlib.lessons.effects import student_sees
+from adlib.lessons.quotes import link, listing, method_order
+
+LOST = 0.1      # of hit@1 at normal positions: a student with less does not know them one by one
+
+
+def say_own_hits(rows: pd.DataFrame) -> str:
+    """Mean hit@1 of each method and level at both kinds of positions, from feature_space.csv, and what stands out."""
+    share = rows.pivot_table(index=["method", "level"], columns="kind", values="hit@1")
+    methods, levels = method_order(rows["method"]), sorted(set(rows["level"]))
+    lines = ["| method | " + " | ".join(f"level {k}" for k in levels) + " |", "|---" * (len(levels) + 1) + "|"]
+    widest = []
+    for m in methods:
+        own = share.loc[m].reindex(levels)
+        cells = [f"{a:.2f} / {n:.2f}" for a, n in zip(own["anomalous"], own["normal"], strict=True)]
+        lines.append(f"| {m} | " + " | ".join(cells) + " |")
+        gap = own["normal"] - own["anomalous"]
+        widest.append(f"{m} at level {gap.idxmax()} ({gap.max():+.2f}) and narrowest at level {gap.idxmin()} "
+                      f"({gap.min():+.2f})")
+    runs = len(rows[["method", "category", "seed"]].drop_duplicates())
+    return "\n".join([
+        f"Over {runs} runs ({rows['category'].nunique()} categories, {rows['seed'].nunique()} seeds, up to "
+        f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at anomalous / "
+        "normal positions is", "", *lines, "",
+        f"The difference of normal and anomalous is widest for {'; for '.join(widest)}. Where it is narrow and both "
+        "are high, the student imitates defects; where it is wide, it knows normal positions only. " + say_lost(rows)])
+
+
+def say_lost(rows: pd.DataFrame) -> str:
+    """On which categories a method hardly finds even its normal positions."""
+    normal = rows[rows["kind"] == "normal"].groupby(["method", "level", "category"])["hit@1"].mean()
+    lost = normal[normal < LOST].reset_index()
+    if not len(lost):
+        return f"At normal positions no mean over seeds is below {LOST}."
+    parts = []
+    for method in method_order(lost["method"]):
+        own = lost[lost["method"] == method].groupby("category")["level"].agg(lambda x: ", ".join(map(str, sorted(x))))
+        parts.append(f"{method}: " + listing(f"*{category}* (level {levels})" for category, levels in own.items()))
+    return (f"Where hit@1 is below {LOST} at normal positions too, a student does not tell one place from another, "
+            f"defect or not: {'; '.join(parts)}.")
+
+
+def say_seen(rows: pd.DataFrame) -> str:
+    """Whether students answer about their own image, from effects.csv."""
+    seen = student_sees(rows.reindex(columns=[*rows, *({"repaired", "inside"} - {*rows})]))
+    seen = seen.assign(method=rows["method"], level=rows["level"])
+    lines = []
+    for method in method_order(seen["method"]):
+        cells = [f"{int(own['own'].sum())} and {int(own['beats_mean'].sum())} of {len(own)} at level {level}"
+                 for level, own in seen[seen["method"] == method].groupby("level")]
+        lines.append(f"- {method}: {listing(cells)}")
+    return "\n".join([
+        f"The same question to all runs of the reference sweep ({link('effects')}): in how many is the student's answer, "
+        "on average over normal images, nearer to its own image than to another, and in how many nearer than the mean "
+        "of each position?", "", *lines])
+
+
+def say_films(rows: pd.DataFrame) -> str:
+    """How often the ratio of defect to normal turns back in training, and which of the two moved, from films.csv."""
+    turned = rows["last_ratio"] < rows["highest_ratio"]
+    risen = np.log(rows["normal_since"].clip(lower=1e-9)) > -np.log(rows["defect_since"].clip(lower=1e-9))
+    lines = []
+    for method in method_order(rows["method"]):
+        own = rows["method"] == method
+        back = rows[own & turned]
+        line = f"- {method}: highest in the last picture in {int((own & ~turned).sum())} of {int(own.sum())} runs"
+        if len(back):
+            up, down = int((risen & own & turned).sum()), int((~risen & own & turned).sum())
+            causes = [f"in {n} mainly {what}" for n, what in [(up, "because the normal images rise"),
+                                                              (down, "because the defects sink")] if n]
+            line += f"; it turns back on {listing(sorted(set(back['category'])))}, {listing(causes)}"
+        lines.append(line)
+    return "\n".join([f"In the {len(rows)} filmed runs of the reference sweep ({link('films')}, means over the filmed "
+                      "defects) the ratio is", "", *lines, "",
+                      "Only the last kind would be over-generalisation."])

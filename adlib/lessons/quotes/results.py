@@ -1,0 +1,210 @@
+"""Lessons 04 and 09: what the reference sweep, demo.csv, says of the methods; and threads.csv of one of them.
+
+Claims obey what the lessons teach: see `grade`.
+"""
+
+from itertools import combinations, permutations
+from math import isnan, sqrt
+from statistics import fmean, stdev
+
+import pandas as pd
+from scipy.stats import t as student
+
+from adlib.lessons.plots.results import excludes_zero, with_quality
+from adlib.lessons.quotes import listing, method_order
+from adlib.lessons.quotes.ablations import EARLIER
+from adlib.runs import bootstrap, report, tables
+from adlib.settings import METRIC_NAMES, METRICS
+
+BASELINE = "nearest"
+KINDS = ("textures", "objects")
+GRADES = {"**": "also on categories like these", "*": "on these categories", "": "within the noise"}
+
+
+# How sure
+
+
+def differences(rows: pd.DataFrame, a: str, b: str, metric: str) -> dict[str, list[float]]:
+    """a minus b in points, of each category, seed by seed."""
+    seeds = tables.by_seed(rows)
+    found = {}
+    for category in sorted(set(rows["category"])):
+        x, y = (seeds.get((m, category, metric), {}) for m in (a, b))
+        if both := [tables.in_points(x[seed] - y[seed]) for seed in x if seed in y]:
+            found[category] = both
+    return found
+
+
+def grade(each: dict[str, list[float]], *, comparisons: int) -> str:
+    """How far a mean difference can be trusted: a key of `GRADES`.
+
+    "*": Student's t over seeds, with the spread that the categories share, passes 5 % divided by the number of
+    comparisons (Bonferroni, lesson 05). "**": besides, a paired t over the categories' means passes 5 %.
+    """
+    means = [fmean(x) for x in each.values()]
+    free = sum(len(x) - 1 for x in each.values())
+    if len(means) < 2 or not free:
+        return ""
+    variance = sum((d - fmean(x)) ** 2 for x in each.values() for d in x) / free
+    error = sqrt(sum(variance / len(x) for x in each.values())) / len(means)
+    if abs(fmean(means)) <= error * student.ppf(1 - 0.025 / comparisons, free):
+        return ""
+    among = stdev(means) / sqrt(len(means)) * student.ppf(0.975, len(means) - 1)
+    return "**" if abs(fmean(means)) > among else "*"
+
+
+def say_against(rows: pd.DataFrame, a: str, b: str, metrics: tuple[str, ...], *, comparisons: int) -> str:
+    """By how many points a is ahead of b or behind, in each metric, grouped by how sure that is."""
+    by_grade = {name: [] for name in GRADES}
+    for metric in metrics:
+        if each := differences(rows, a, b, metric):
+            d = fmean(fmean(x) for x in each.values())
+            ahead = sum(fmean(x) > 0 for x in each.values())
+            by_grade[grade(each, comparisons=comparisons)].append(
+                f"{d:+.1f} {METRIC_NAMES[metric]} (ahead on {ahead} of {len(each)})")
+    parts = [f"*{GRADES[name]}*: {listing(found)}" for name, found in by_grade.items() if found]
+    return "; ".join(parts) or "no runs of both"
+
+
+def say_claims(rows: pd.DataFrame) -> str:
+    """Each method against the baseline, in all metrics; only what survives is a claim."""
+    others = [m for m in method_order(rows["method"]) if m != BASELINE]
+    if len(others) == len(set(rows["method"])):
+        return "Without runs of the baseline there is nothing to compare with."
+    m = len(others) * len(METRICS)
+    lines = [f"- **{name}**: {say_against(rows, name, BASELINE, METRICS, comparisons=m)}." for name in others]
+    return "\n".join([
+        f"A star says that an interval excludes 0, and there are {m} comparisons in this table. So here is what "
+        f"survives the tests that the lessons teach, in points: *on these categories*, a t test over seeds that allows "
+        f"for {m} comparisons (Bonferroni, lesson 05); *also on categories like these*, a paired t test over the categories besides. The "
+        "rest is within the noise, on the test images that are there.", "", *lines])
+
+
+# Methods and categories
+
+
+def means_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean over seeds of each method (row) and category (column)."""
+    wide = rows.pivot_table(index="method", columns="category", values=metric)
+    return wide.reindex(method_order(wide.index))
+
+
+def say_reverse_distillations(rows: pd.DataFrame) -> str:
+    """RD4AD and masked RD against the baseline, and each other."""
+    text = []
+    wide = means_of(rows, "image_auroc")
+    for a in (m for m in ("rd4ad", "masked_rd") if m in wide.index and BASELINE in wide.index):
+        d = wide.loc[a] - wide.loc[BASELINE]
+        ahead, behind = (listing(f"*{c}*" for c in d.index[sign * d > 0]) for sign in (1, -1))
+        text.append(f"{a} has a mean image AUROC of {wide.loc[a].mean():.3f}, the training-free baseline (nearest "
+                    f"patch) {wide.loc[BASELINE].mean():.3f}; ahead of it on {ahead}, behind on {behind}.")
+    if {"rd4ad", "masked_rd"} <= {*wide.index}:
+        pair = say_against(rows, "masked_rd", "rd4ad", METRICS, comparisons=len(METRICS))
+        text.append(f"Masked RD less RD4AD, in points, {pair}. {say_where(rows, 'masked_rd', 'rd4ad', 'pixel_ap')}")
+    return " ".join(text)
+
+
+def say_where(rows: pd.DataFrame, a: str, b: str, metric: str) -> str:
+    """On which categories two methods differ most, either way."""
+    means = {category: fmean(each) for category, each in differences(rows, a, b, metric).items()}
+    largest = sorted(means, key=lambda c: -abs(means[c]))[:2]
+    where = listing(f"*{c}* ({means[c]:+.1f})" for c in largest)
+    return f"In {METRIC_NAMES[metric]} they differ most on {where}." if means else ""
+
+
+def say_winners(rows: pd.DataFrame, metrics: list[str]) -> str:
+    """On which categories the name of the winner changes with the seed."""
+    parts = []
+    for metric in metrics:
+        wide = rows.pivot_table(index=["category", "seed"], columns="method", values=metric).dropna()
+        names = wide.idxmax(axis=1).groupby("category").nunique()
+        changed = [f"*{c}*" for c in names.index[names > 1]]
+        parts.append(f"the name of the highest {METRIC_NAMES[metric]} changes with the seed on {len(changed)} of the "
+                     f"{len(names)} categories{f' ({listing(changed)})' if changed else ''}")
+    return f"In the reference sweep {listing(parts)}."
+
+
+def say_kinds(rows: pd.DataFrame, metrics: list[str]) -> str:
+    """How methods do on textures and on objects, and whether another kind would have another winner."""
+    known = tables.kinds(rows)
+    if not set(KINDS) <= {*known}:
+        return "The kinds of these categories are not known."
+    lines = []
+    for metric in metrics:
+        wide = means_of(rows, metric)
+        means = {k: wide[[c for c in known[k] if c in wide]].mean(axis=1) for k in (*KINDS, "all")}
+        leans = [f"{m} {tables.in_points(means['objects'][m] - means['textures'][m]):+.1f}" for m in wide.index]
+        best = [f"{means[k].idxmax()} on {k} ({means[k].max():.2f})" for k in (*KINDS, "all")]
+        lines.append(f"- {METRIC_NAMES[metric]}: objects less textures, in points: {', '.join(leans)}. The highest "
+                     f"mean: {listing(best)}.")
+    return "\n".join(["In the reference sweep:", "", *lines, "",
+                      "Where textures and objects have different winners, the mean over all depends on how many of "
+                      "each a data set has."])
+
+
+def say_front(rows: pd.DataFrame, metrics: list[str]) -> str:
+    """Which methods no quicker one equals, and what each step costs."""
+    lines = []
+    for metric in metrics:
+        known, _ = with_quality(report.costs(rows), rows, metric)
+        front = known[known["mean"] > known["mean"].cummax().shift(fill_value=float("-inf"))]
+        steps = [f"{run.Index} ({run.mean:.3f}, {run.seconds:.0f} s)" for run in front.itertuples()]
+        lines.append(f"- {METRIC_NAMES[metric]}: {', then '.join(steps)}")
+    return "\n".join(["Ringed in the reference sweep (mean, median seconds of a run):", "", *lines, "",
+                      "A step is only as sure as its difference: section 9 says which survive."])
+
+
+def say_regret(rows: pd.DataFrame, metrics: list[str]) -> str:
+    """What it costs to always choose one method, against the best of each category."""
+    lines = ["| always | " + " | ".join(f"{METRIC_NAMES[m]}: mean | worst" for m in metrics) + " |",
+             "|---" * (2 * len(metrics) + 1) + "|"]
+    lost = {m: tables.in_points(means_of(rows, m).max() - means_of(rows, m)) for m in metrics}
+    for name in method_order(rows["method"]):
+        cells = [f"{d.loc[name].mean():.1f} | {d.loc[name].max():.1f} (*{d.loc[name].idxmax()}*)"
+                 for d in lost.values() if name in d.index and d.loc[name].notna().any()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    best = [f"{d.mean(axis=1).idxmin()} in {METRIC_NAMES[m]}" for m, d in lost.items() if len(d)]
+    return "\n".join([
+        "Points behind the best method of each category, if you always choose the same one:", "", *lines, "",
+        f"The least mean loss: {listing(best)}. Beware: the defects here are drawn, and DeSTSeg alone trains on drawn "
+        "defects."])
+
+
+def say_best_seeds(rows: pd.DataFrame, metric: str) -> str:
+    """What reporting the best seed of each category would add, and which pairs it would turn around."""
+    numbers = rows.pivot_table(index="category", columns=["method", "seed"], values=metric)
+    names = method_order(rows["method"])
+    honest = {m: numbers[m].mean(axis=None) for m in names}
+    best = {m: numbers[m].max(axis=1).mean() for m in names}
+    added = tables.in_points(pd.Series(best) - pd.Series(honest))
+    gap = max((abs(honest[a] - honest[b]) for a, b in combinations(names, 2)), default=0)
+    turned = [f"{a} past {b}" for a, b in permutations(names, 2) if honest[a] < honest[b] < best[a]]
+    return (f"In the reference sweep the best seed of each category adds {added.min():.1f} to {added.max():.1f} points "
+            f"of {METRIC_NAMES[metric]}, and the largest gap between two methods' means is {tables.in_points(gap):.1f}. "
+            f"It would turn {len(turned)} pairs around" + (f": {listing(turned)}." if turned else "."))
+
+
+# Threads
+
+
+def say_threads(rows: pd.DataFrame) -> str:
+    """The same runs with one thread and with two, from threads.csv."""
+    rows = rows.assign(variant=[f"threads {n:.0f}" for n in rows["threads"]])
+    names = sorted(set(rows["variant"]))
+    if len(names) != 2:
+        return "There are no two numbers of threads to compare."
+    lines, clear = [], 0
+    for metric in (m for m in METRICS if rows[m].notna().any()):
+        c = bootstrap.paired_bootstrap(rows, *names, metric)
+        interval = "" if c.ci_fixed_categories is None else "; 95 % interval [{:+.1f}, {:+.1f}]".format(
+            *map(tables.in_points, c.ci_fixed_categories))
+        clear += excludes_zero(c.ci_fixed_categories)
+        if not isnan(c.difference):
+            lines.append(f"- {METRIC_NAMES[metric]}: {tables.in_points(c.difference):+.1f} points{interval}")
+    return "\n".join([
+        f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs, of {EARLIER}; {names[0]} less "
+        f"{names[1]}, and the interval over seeds for these categories:", "", *lines, "",
+        f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals exclude 0. Where one "
+        "does, it is chance, or chaotic trainings do not vary as independently as the bootstrap assumes. Whoever sees only "
+        "one of the two columns cannot know. A lead of this size over three seeds is a reason to run more seeds, not a "
+        "result."])
