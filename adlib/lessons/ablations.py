@@ -85,8 +85,8 @@ STFPM_5 = Grid(
     "stfpm_5", "stfpm",
     "How many normal images are enough? Is half of them as good as all, and a twentieth still of use?",
     source=("STFPM", "5"), metrics=STFPM_METRICS, base=("100 %",),
-    note="A share is drawn from the training and from the held-back images, at least one of each: of 48 training "
-         "images, 5 % are two. At budget paper the epochs are fixed, so fewer images also mean fewer steps; at smoke "
+    note="A share is drawn from the training and from the held-back images, at least one of each. "
+         "At budget paper the epochs are fixed, so fewer images also mean fewer steps; at smoke "
          "and demo the steps are fixed.",
     rows=(
         Row("5 %", {"train_share": 0.05}, {"method": "STFPM, 5 % of the training images"}),

@@ -4,7 +4,7 @@ Maps are in normal units, so that those of different methods can stand side by s
 """
 
 from dataclasses import dataclass
-from math import nan
+from math import ceil, nan
 
 import numpy as np
 import torch
@@ -26,15 +26,17 @@ from adlib.metrics import STRUCTURES
 FALSE_ALARM, MISS, ELSEWHERE = KINDS = ("false alarm", "miss", "alarm from elsewhere")
 # Causes, and what holds when one is suggested
 SMALL, PART, FAINT = "too small", "missing or misplaced part", "too faint"
-AMBIGUOUS, NOISY = "ambiguous ground truth", "noisy background"
+AMBIGUOUS, NOISY, BORDER = "ambiguous ground truth", "noisy background", "border of the image"
 BLIND, RANGE, NO_REGION = "visible, no response", "within the normal range", "no region known"
-CAUSES = (SMALL, PART, FAINT, AMBIGUOUS, NOISY, BLIND, RANGE, NO_REGION)
+UNEXPLAINED = "unexplained"
+CAUSES = (SMALL, PART, FAINT, AMBIGUOUS, NOISY, BORDER, BLIND, RANGE, NO_REGION, UNEXPLAINED)
 
 COMPACT = 3.0           # area over squared thickness: a disc has 0.8, a line L / w
 FAMILIAR = 0.9          # of a region's colours, found on normal images too
 FEW_CELLS = 4.0         # positions of level 1; four are one position of level 2
 LOUD = 1.3              # normal units: 1 is what 99.9 % of normal pixels stay below
 REACH, NEAR = 2.0, 5.0  # cells: how far a region's response spreads, and a mask may be off
+EDGE = 1.0              # cells: a peak so near to the edge of the image may be of what was padded there
 
 
 # Verdicts ------------------------------------------------------------------------------------------------------------
@@ -80,6 +82,8 @@ class Facts:
     peak: float                 # largest value of the map
     background: float           # 99.9 % quantile outside the dilated region and the dilated spot
     distance: float             # from the peak to the region, 0 inside it
+    edge: float                 # from the peak to the edge of the image
+    inner: float                # 99.9 % quantile farther inside than an edge's response spreads
     region: RegionAppearance | None         # the largest region of the mask
     spot: RegionAppearance                  # where the map peaks
 
@@ -113,10 +117,19 @@ def measure_facts(image: np.ndarray, mask: np.ndarray | None, level: np.ndarray,
         share = float(response[away <= REACH].sum() / max(response.sum(), 1e-12))
         area = float((away <= REACH).mean())
     quiet = level[~(away <= REACH) & (distance_to(at_peak) / cell > REACH)]
+    rim = ceil((EDGE + REACH) * cell)
+    inner = level[rim:-rim, rim:-rim]
     return Facts(kind, margin, loudest, share=share, area=area, peak=float(level.max()),
                  background=float(np.quantile(quiet, 0.999)) if quiet.size else nan,
-                 distance=float(away.flat[level.argmax()]), region=region,
+                 distance=float(away.flat[level.argmax()]), edge=distance_to_edge(level) / cell,
+                 inner=float(np.quantile(inner, 0.999)) if inner.size else nan, region=region,
                  spot=measure_appearance(image, at_peak, normal, cell=cell))
+
+
+def distance_to_edge(level: np.ndarray) -> int:
+    """Pixels between the peak of a map and the nearest edge, 0 in the outermost row or column."""
+    y, x = np.unravel_index(level.argmax(), level.shape)
+    return int(min(y, x, level.shape[0] - 1 - y, level.shape[1] - 1 - x))
 
 
 def spot(level: np.ndarray) -> np.ndarray:
@@ -135,13 +148,14 @@ def largest_region(mask: np.ndarray) -> np.ndarray:
 
 
 def suggest_causes(facts: Facts) -> list[str]:
-    """Causes that the facts suggest, the likeliest first. Of the rules of a kind at least one always holds."""
+    """Causes that the facts suggest, the likeliest first; `UNEXPLAINED` where no rule holds."""
     region, spot = facts.region, facts.spot
-    loud = facts.background >= max(LOUD, facts.peak / 2)
+    loud = max(LOUD, facts.peak / 2)
     if facts.kind in (FALSE_ALARM, ELSEWHERE):
         rules = {
             RANGE: facts.margin <= facts.loudest,
-            NOISY: loud or not spot.striking or facts.distance <= REACH,
+            BORDER: facts.edge < EDGE and not spot.striking and facts.inner < loud,
+            NOISY: not facts.background < loud or facts.distance <= REACH,      # NaN: all is near the spot
             AMBIGUOUS: spot.striking,
         }
     elif region is None:
@@ -153,10 +167,10 @@ def suggest_causes(facts: Facts) -> list[str]:
             PART: other_place and region.elongation <= COMPACT and region.familiar >= FAMILIAR,
             AMBIGUOUS: not region.visible and spot.striking and 0 < facts.distance <= NEAR,
             FAINT: not region.visible,
-            NOISY: facts.distance <= REACH or loud,     # it stands out, but so do normal places
+            NOISY: facts.distance <= REACH or facts.background >= loud,     # it stands out, but so do normal places
             BLIND: region.visible and facts.distance > REACH,
         }
-    return [cause for cause, holds in rules.items() if holds]
+    return [cause for cause, holds in rules.items() if holds] or [UNEXPLAINED]
 
 
 @dataclass(frozen=True)

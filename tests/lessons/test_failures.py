@@ -124,9 +124,16 @@ def build_cases(seed=0):
         yield f.AMBIGUOUS, on_cloth.facts(blot, None, of_cloth)             # visible, and nobody marked it
         yield f.AMBIGUOUS, on_cloth.facts(blot, disc(128 - y, 128 - x, 16) & ~disc(y, x, 70), of_cloth)     # or beside
         yield f.NOISY, on_cloth.facts(cloth(rng, noise=rng.uniform(0.035, 0.05)), None, of_cloth)
+        shaded = stained(cloth(rng), frame(k % 4), [rng.uniform(-0.03, -0.02)] * 3)
+        yield f.BORDER, on_cloth.facts(shaded, None, of_cloth)
         loud = disc(y, x, 26)
         yield f.NOISY, restless.facts(stained(cloth(rng), loud, [-0.035] * 3), loud, of_cloth)
         yield f.BLIND, blind.facts(stained(cloth(rng), loud, [0, 0, 0.15]), loud, of_cloth)
+
+
+def frame(side, width=8):
+    """A strip along one side of the image, as the light falls off there."""
+    return np.rot90(np.arange(SIDE)[:, None] * np.ones((1, SIDE)) < width, side)
 
 
 def as_uint8(images):
@@ -146,7 +153,7 @@ def normal():
 def test_the_suggested_cause_is_the_known_one(cases):
     found = Counter((known, f.suggest_causes(facts)[0]) for known, facts in cases if facts is not None)
     of = Counter(known for known, facts in cases if facts is not None)
-    assert set(of) == {f.PART, f.SMALL, f.FAINT, f.AMBIGUOUS, f.NOISY, f.BLIND}
+    assert set(of) == {f.PART, f.SMALL, f.FAINT, f.AMBIGUOUS, f.NOISY, f.BORDER, f.BLIND}
     assert sum(of.values()) >= 40
     assert min(of.values()) >= 6
     assert sum(found[cause, cause] for cause in of) >= 0.8 * sum(of.values()), found
@@ -158,7 +165,7 @@ def test_each_rule_by_itself():
                                           difference=0.05, usual_difference=0.1, familiar=1, aligned=0.0)
     clear, weak = replace(usually, contrast=0.2), replace(usually, contrast=0.12)
     miss = f.Facts(f.MISS, -1, 0.1, share=0.1, area=0.1, peak=1.2, background=1.0, distance=9, region=clear,
-                   spot=usually)
+                   edge=9, inner=0.5, spot=usually)
     alarm = replace(miss, kind=f.FALSE_ALARM, margin=1.0, peak=4.0, distance=np.nan, region=None, spot=clear)
     absent = replace(usually, aligned=0.9, difference=0.2)
     for facts, expected in [
@@ -179,7 +186,15 @@ def test_each_rule_by_itself():
         (replace(miss, region=replace(absent, familiar=0.8)), [f.BLIND]),
         (alarm, [f.AMBIGUOUS]),
         (replace(alarm, margin=0.1), [f.RANGE, f.AMBIGUOUS]),
-        (replace(alarm, spot=weak), [f.NOISY]),
+        (replace(alarm, spot=weak), [f.UNEXPLAINED]),
+        (replace(alarm, spot=weak, edge=0.9), [f.BORDER]),
+        (replace(alarm, spot=weak, edge=1.0), [f.UNEXPLAINED]),
+        (replace(alarm, spot=weak, edge=0.9, background=2.0), [f.BORDER, f.NOISY]),     # the border is long
+        (replace(alarm, spot=weak, edge=0.9, background=2.0, inner=2.0), [f.NOISY]),    # but so loud is all of it
+        (replace(alarm, spot=weak, background=np.nan), [f.NOISY]),      # no place is away from the spot
+        (replace(alarm, edge=0.0), [f.AMBIGUOUS]),                      # at the border, but something is there
+        (replace(alarm, spot=weak, background=2.0), [f.NOISY]),
+        (replace(miss, edge=0.0), [f.BLIND]),
         (replace(alarm, background=2.0), [f.NOISY, f.AMBIGUOUS]),
         (replace(alarm, kind=f.ELSEWHERE, region=clear, distance=1.0), [f.NOISY, f.AMBIGUOUS]),
         (replace(alarm, kind=f.ELSEWHERE, region=clear, distance=9.0), [f.AMBIGUOUS]),
@@ -340,6 +355,8 @@ def test_facts_of_a_map_by_hand():
     level[10, 15], level[11, 11], level[30, 30] = 2.0, 0.9, 0.5     # the peak, 4 pixels from the region
     facts = f.measure_facts(usual.images[0], mask, level, usual, cell=1, kind=f.MISS)
     assert facts.distance == 4
+    assert facts.edge == 10
+    assert facts.inner == pytest.approx(np.quantile(level[3:-3, 3:-3], 0.999))
     assert facts.region.pixels == 4
     assert facts.spot.pixels == 1
     assert facts.peak == 2

@@ -154,6 +154,7 @@ def facts_of(facts: Facts) -> list[tuple[str, str]]:
                  ("response near the region", f"{facts.share:.0%} (by chance {facts.area:.0%})"),
                  ("peak to region", f"{facts.distance:.1f} cells")]
     rows += [("response elsewhere", f"{facts.background:.2f} (usual 1), peak {facts.peak:.2f}"),
+             ("peak to the edge", f"{facts.edge:.1f} cells (response inside {facts.inner:.2f})"),
              ("spot at the peak", f"{facts.spot.pixels} px = {facts.spot.cells:.1f} cells"),
              *appearance_rows("spot", facts.spot)]
     return rows

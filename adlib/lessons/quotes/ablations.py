@@ -61,7 +61,7 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
             f"{count.get('contradicts', 0)} contradict{f' ({listing(against)})' if against else ''}, and "
             f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
             f"{listing(f'{x} points' for x in sizes)}. How firm are the verdicts? With the spread pooled over all rows "
-            f"of a table, instead of two, {int(every['flips'].sum())} of them would be others. And to halve a margin of "
+            f"of a table, instead of two, {int(every['flips'].sum())} of them would be others. To halve the margin of "
             f"{n} seeds takes {seeds_to_halve(n)} seeds: more runs also make Student's $t$ smaller.")
 
 

@@ -15,7 +15,8 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
     counts = rows.groupby("kind")[["false_alarms", "normal"]].sum()
     by_method = rows.groupby(["kind", "method"])[["false_alarms", "normal"]].sum()
     rates = (by_method["false_alarms"] / by_method["normal"]).unstack("kind")
-    shares = [f"{percent(*counts.loc[k])} of the normal test images of {name}" for k, name in NAMES.items() if k in rates]
+    shares = [f"{percent(*counts.loc[k])} of the normal test images of {name}"
+              for k, name in NAMES.items() if k in rates]
     ranks = []
     for kind in (k for k in NAMES if k in rates):
         worst, best = rates[kind].idxmax(), rates[kind].idxmin()

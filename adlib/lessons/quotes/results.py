@@ -76,8 +76,8 @@ def say_claims(rows: pd.DataFrame) -> str:
     return "\n".join([
         f"A star says that an interval excludes 0, and there are {m} comparisons in this table. So here is what "
         f"survives the tests that the lessons teach, in points: *on these categories*, a t test over seeds that allows "
-        f"for {m} comparisons (Bonferroni, lesson 05); *also on categories like these*, a paired t test over the categories besides. The "
-        "rest is within the noise, on the test images that are there.", "", *lines])
+        f"for {m} comparisons (Bonferroni, lesson 05); *also on categories like these*, a paired t test "
+        "over the categories besides. The rest is within the noise, on the test images that are there.", "", *lines])
 
 
 # Methods and categories
@@ -180,8 +180,9 @@ def say_best_seeds(rows: pd.DataFrame, metric: str) -> str:
     gap = max((abs(honest[a] - honest[b]) for a, b in combinations(names, 2)), default=0)
     turned = [f"{a} past {b}" for a, b in permutations(names, 2) if honest[a] < honest[b] < best[a]]
     return (f"In the reference sweep the best seed of each category adds {added.min():.1f} to {added.max():.1f} points "
-            f"of {METRIC_NAMES[metric]}, and the largest gap between two methods' means is {tables.in_points(gap):.1f}. "
-            f"It would turn {len(turned)} pairs around" + (f": {listing(turned)}." if turned else "."))
+            f"of {METRIC_NAMES[metric]}, and the largest gap between the means of two methods is "
+            f"{tables.in_points(gap):.1f}. It would turn {tables.count(len(turned), 'pair')} around"
+            f"{f': {listing(turned)}' if turned else ''}.")
 
 
 # Threads
@@ -204,7 +205,7 @@ def say_threads(rows: pd.DataFrame) -> str:
     return "\n".join([
         f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs, of {EARLIER}; {names[0]} less "
         f"{names[1]}, and the interval over seeds for these categories:", "", *lines, "",
-        f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals exclude 0. Where one "
-        "does, it is chance, or chaotic trainings do not vary as independently as the bootstrap assumes. Whoever sees only "
-        "one of the two columns cannot know. A lead of this size over three seeds is a reason to run more seeds, not a "
-        "result."])
+        f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals exclude 0. Where "
+        "one does, it is chance, or chaotic trainings do not vary as independently as the bootstrap assumes. Whoever "
+        "sees only one of the two columns cannot know. A lead of this size over three seeds is a reason to "
+        "run more seeds, not a result."])
