@@ -23,6 +23,7 @@ from scipy import ndimage
 from adlib import ROOT
 from adlib.data.category import load_category
 from adlib.explorer.paint import PaintADefect, differs
+from adlib.explorer.predictions import read_predictions
 from adlib.explorer.widget import ThresholdExplorer
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
@@ -635,19 +636,22 @@ sys.path[:0] = TESTS
 from test_playgrounds import film, noise_playground, tiny
 curves = tiny()
 curves""", "noise = noise_playground()\nnoise", """from adlib.explorer import PaintADefect
-PaintADefect(FOLDERS)""", "film()", "print(curves.numbers()['pixel_ap'], noise.seed)"]
+PaintADefect(FOLDERS)""", "film()",
+    "from adlib.explorer import predictions\npredictions.ask('x', 'Is it?', ['yes', 'no'], out_dir=OUT_DIR)",
+    "predictions.reveal('x', 'yes')", "print(curves.numbers()['pixel_ap'], noise.seed)"]
 
 
 def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     root, address = lab
     folder = leave(tmp_path, "stfpm")[0]
-    words = {"TESTS": repr([str(ROOT / "tests/explorer"), str(ROOT / "tests")]), "FOLDERS": repr([str(folder)])}
+    words = {"TESTS": repr([str(ROOT / "tests/explorer"), str(ROOT / "tests")]), "FOLDERS": repr([str(folder)]),
+             "OUT_DIR": repr(str(tmp_path))}
     write_notebook(root / "playgrounds.ipynb", PLAYGROUNDS, words)
     page, errors = open_in_lab(browser, address, "playgrounds.ipynb")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     widgets = "[...document.querySelectorAll('.adlib-widget')].map((e) => e.widget)"
-    there = f"{widgets}.length === 4 && {widgets}.every((w) => w?.goals || w?.image || w?.answer || w?.reels)"
-    page.wait_for_function(there, timeout=120_000)
+    there = "(w) => w?.goals || w?.image || w?.answer || w?.reels || w?.keep"
+    page.wait_for_function(f"{widgets}.length === 5 && {widgets}.every({there})", timeout=120_000)
     assert page.locator("[data-adlib-static]:visible").count() == 0
 
     # a stroke of the mouse is judged, and judged as Python judges it; of many at once, the last one
@@ -682,10 +686,19 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     page.wait_for_function(f"{paint}.answered === {paint}.stroke")
     assert page.evaluate(f"[...{paint}.now]") == made.image.permute(1, 2, 0).ravel().tolist()
 
+    # a prediction is kept; this one comes after its answer
+    page.get_by_role("radio", name="yes").check()
+    page.get_by_role("slider", name="How sure?").fill("90")
+    page.get_by_role("button", name="Keep my prediction").click()
+    page.get_by_text("it does not count").wait_for()
+    kept = {"question": "Is it?", "choice": "yes", "sure": 0.9, "late": True}
+    assert read_predictions(tmp_path) == {"x": kept}
+    shoot(page, "lab_prediction")
+
     # Python hears of what is moved
     page.evaluate(f"{widgets}[0].set({{truth: {widgets}[0].get('truth').map((_, i) => i === 16)}})")
     page.evaluate(f"{widgets}[1].set({{seed: 41}}), {widgets}.forEach((w) => w.model.save_changes())")
-    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 4;
+    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 6;
                              return window.jupyterapp.commands.execute('notebook:run-cell'); }""")
     page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"0\.5\d* 41")).wait_for()
     assert errors == []

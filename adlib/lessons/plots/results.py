@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, new_figure, panel_grid
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
+from adlib.lessons.psychometrics import wilson
 from adlib.runs import report, tables
 from adlib.runs.bootstrap import Comparison
 from adlib.runs.tables import count, in_points
@@ -337,3 +338,27 @@ def first_of_each(ax) -> tuple[list, list[str]]:
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
         found.setdefault(label, handle)
     return list(found.values()), list(found)
+
+
+def calibration(judged: list[tuple[float, bool]]) -> Figure:
+    """How often a reader was right, over how sure they were: (probability, right) of each prediction, in five bins."""
+    figure, axes = new_figure(1, 1, width=4.2, height=3.4)
+    ax, edges = axes[0, 0], [0, 0.4, 0.6, 0.8, 0.95, 1.01]
+    ax.plot([0, 1], [0, 1], "--", color=QUIET, label="calibrated")
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        right = [r for sure, r in judged if low <= sure < high]
+        if not right:
+            continue
+        sure = np.mean([s for s, _ in judged if low <= s < high])
+        bottom, top = wilson(sum(right), len(right))
+        ax.plot([sure, sure], [bottom, top], color=NORMAL, lw=1.5)
+        ax.plot(sure, np.mean(right), "o", color=NORMAL, ms=4 + 2 * len(right) ** 0.5)
+        ax.annotate(f"{sum(right)} of {len(right)}", (sure, np.mean(right)), (6, -3), textcoords="offset points")
+    if judged:
+        brier = np.mean([(sure - right) ** 2 for sure, right in judged])
+        ax.set_title(f"{count(len(judged), 'prediction')}, mean squared error {brier:.2f}")
+    else:
+        ax.set_title("no prediction answered yet")
+    ax.set(xlabel="how sure", ylabel="share that was right", xlim=(0, 1.05), ylim=(-0.03, 1.03))
+    ax.legend(loc="upper left")
+    return figure

@@ -1,0 +1,100 @@
+"""Predictions: kept, revealed, judged; and never in the way of a notebook that is run as a whole."""
+
+import json
+
+import pytest
+
+from adlib.explorer import predictions
+from adlib.explorer.predictions import ask, judged_predictions, read_predictions, reveal
+from adlib.lessons.plots.results import calibration
+
+CHOICES = ["yes", "no", "maybe"]
+
+
+@pytest.fixture(autouse=True)
+def another_kernel():
+    predictions.asked.clear()
+
+
+def test_an_answer_is_kept_revealed_and_judged(tmp_path, capsys):
+    form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
+    assert read_predictions(tmp_path) == {}
+    form.answer = {"choice": 1, "sure": 0.8}
+    assert form.note == "kept"
+    assert judged_predictions(tmp_path) == []
+    reveal("00-a", "no")
+    assert capsys.readouterr().out == "Prediction: no, 80 % sure: right. This run says: no.\n"
+    form = ask("00-b", "Is that?", CHOICES, out_dir=tmp_path)
+    form.answer = {"choice": 0, "sure": 0.5}
+    reveal("00-b", "maybe")
+    assert "wrong" in capsys.readouterr().out
+    assert sorted(judged_predictions(tmp_path)) == [(0.5, False), (0.8, True)]
+
+
+def test_without_an_answer_a_notebook_goes_on(tmp_path, capsys):
+    ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
+    reveal("00-a", "no")
+    reveal("00-a", None)
+    reveal("never-asked", "yes")
+    assert capsys.readouterr().out.splitlines() == [
+        "Prediction: not answered. This run says: no.", "Prediction: not answered. This run cannot tell.",
+        "Prediction: not answered. This run says: yes."]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_after_the_reveal_does_not_count(tmp_path):
+    form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
+    reveal("00-a", "no")
+    form.answer = {"choice": 1, "sure": 1.0}
+    assert "does not count" in form.note
+    reveal("00-a", "no")
+    assert judged_predictions(tmp_path) == []
+    again = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)        # the cell is run once more
+    again.answer = {"choice": 2, "sure": 0.6}
+    assert read_predictions(tmp_path)["00-a"]["late"]
+
+
+def test_another_session_finds_the_answer_again(tmp_path, capsys):
+    ask("00-a", "Is it?", CHOICES, out_dir=tmp_path).answer = {"choice": 1, "sure": 0.8}
+    predictions.asked.clear()
+    form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
+    assert form.answer == {"choice": 1, "sure": 0.8}
+    reveal("00-a", "yes")
+    assert judged_predictions(tmp_path) == [(0.8, False)]
+    predictions.asked.clear()
+    assert ask("00-a", "Is it?", CHOICES, out_dir=tmp_path).note == "your answer of an earlier session"
+    assert judged_predictions(tmp_path) == [(0.8, False)]
+    predictions.asked["00-a"].answer = {"choice": 0, "sure": 0.9}       # changed, now that it is known
+    assert judged_predictions(tmp_path) == []
+    predictions.asked.clear()
+    assert ask("00-a", "Is it now?", ["other", "choices"], out_dir=tmp_path).answer == {}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '{"00-a": 3}'])
+def test_a_broken_file_is_no_obstacle(tmp_path, text):
+    (tmp_path / "predictions.json").write_text(text)
+    form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
+    form.answer = {"choice": 0, "sure": 0.4}
+    reveal("00-a", "yes")
+    assert judged_predictions(tmp_path) == [(0.4, True)]
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path, capsys):
+    (tmp_path / "runs").write_text("a file")
+    form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path / "runs")
+    form.answer = {"choice": 0, "sure": 0.4}
+    assert "could not be kept" in capsys.readouterr().out
+
+
+def test_the_calibration_figure_counts_right_answers_by_how_sure_they_were():
+    ax, = calibration([(0.5, True), (0.5, False), (0.9, True), (0.9, True), (1.0, False)]).axes
+    assert [text.get_text() for text in ax.texts] == ["1 of 2", "2 of 2", "0 of 1"]
+    assert "5 predictions, mean squared error 0.30" in ax.get_title()
+    assert "no prediction" in calibration([]).axes[0].get_title()
+
+
+def test_the_form_holds_the_question_and_the_choices(tmp_path):
+    page = ask("00-a", "Is <it>?", CHOICES, out_dir=tmp_path).to_html(tmp_path / "form.html").read_text()
+    assert "<it>" not in page
+    header, _ = ask("00-a", "Is <it>?", CHOICES, out_dir=tmp_path)._contents()
+    assert header == json.loads(json.dumps({"question": "Is <it>?", "choices": CHOICES}))
