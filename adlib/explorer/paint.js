@@ -26,12 +26,12 @@ class Paint extends Playground {
     };
     [this.defectField, this.defectLabel] = range("Defect", 0, defects.length - 1, 1, 0, (v) => this.set({ defect: v }));
     [this.contrastField, this.contrastLabel] = range("Contrast", 0, contrasts.length - 1, 1, 0, (v) => this.set({ contrast: v }));
-    this.which = make("output");
+    this.which = make("output"), this.share = make("output.share");
     const ready = make("div.bar", {}, make("strong", {}, "Ready-made: "), this.defectLabel, this.contrastLabel, this.which);
-    this.share = make("output.share");
     this.section.append(make("h2", {}, header.title, " ", make("span.quiet", {}, header.place)),
       make("div.two", {}, make("div", {}, make("div.easel", {}, canvas, this.ring), this.live ? this.buildTools(range) : null, ready,
-        this.live ? null : make("p.note", {}, "This page has no kernel: move the two sliders. In a running notebook you can paint a defect of your own.")),
+        make("p.note", {}, this.live ? "Draw on the image; the runs look again after each stroke. By keys: arrows move the ring, space puts the tool down and lifts it, Ctrl+Z undoes."
+          : "This page has no kernel: move the two sliders. In a running notebook you can paint a defect of your own.")),
       make("div", {}, make("div.pictures", {}, ...this.maps.map(({ canvas: map, name }) => { map.setAttribute("role", "img"); return make("figure", {}, map, make("figcaption", {}, name)); })),
         this.levels, this.buildTable(), this.told,
         make("h3", {}, "The largest that it misses, the smallest that it finds"),

@@ -26,7 +26,7 @@ class Predict extends Playground {
     if (choice !== undefined && answer !== this.seen) this.radios[choice].checked = true, this.sure.value = Math.round(100 * sure);
     this.seen = answer;
     this.draft();
-    this.note.textContent = this.get("note");
+    this.note.textContent = this.get("note") + (this.model.send ? "" : "; a running notebook keeps what you predict");
     this.drawn();
   }
 }

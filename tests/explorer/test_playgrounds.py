@@ -10,9 +10,11 @@ from helpers import leave
 from sklearn.metrics import average_precision_score
 from test_browser import CHROMIUM, browser, contrast, opened, shoot, sync_api  # noqa: F401
 
+from adlib import ROOT
 from adlib.explorer import CurvesByHand, PaintADefect, PerlinPlayground, TrainingFilm, normal_scale
 from adlib.explorer.noise import uniform_of_seed
 from adlib.explorer.paint import CONTRASTS, apply, differs, ready_made
+from adlib.explorer.predictions import ask
 from adlib.metrics import label_regions
 from adlib.perlin import rotate
 from adlib.runs.record import load_run
@@ -77,6 +79,12 @@ def check_looks(open_page, made, name: str, texts: tuple[str, ...], ready: str) 
         for text in texts:
             assert contrast(page, text) >= 4.5, text
         shoot(page, f"{name}_{width}_{theme}")
+
+
+def test_a_script_is_a_page_or_two():
+    lengths = {file.name: len(file.read_text().splitlines()) for file in (ROOT / "adlib/explorer").glob("*.js")}
+    del lengths["widget.js"]        # the explorer, older and larger
+    assert max(lengths.values()) <= 300, lengths
 
 
 # --- curves by hand ---------------------------------------------------------------------------------------------------
@@ -354,3 +362,20 @@ def test_the_film_shows_the_frame_of_the_slider(opened):
     assert get(page, "method") == [1]
     assert len(names_of_what_has_the_focus(page)) == 3
     check_looks(opened, made, "film", (".note", ".strong"), ".reel canvas[aria-label]")
+
+
+# --- predict, then reveal ---------------------------------------------------------------------------------------------
+
+@in_chromium
+def test_a_form_without_a_kernel_shows_what_was_asked(opened, tmp_path):
+    form = ask("x", "Which level finds the thinnest scratch?", ["level 1", "level 2", "none"], out_dir=tmp_path)
+    page = opened(form, ready=".form")
+    assert page.get_by_role("group", name="Predict: Which level").count() == 1
+    assert page.locator("input:disabled").count() == 4
+    assert "not answered" in page.locator(".form").text_content()
+    assert page.get_by_role("button").count() == 0
+    form.answer = {"choice": 1, "sure": 0.7}
+    page = opened(form, ready=".form")
+    assert page.get_by_role("radio", name="level 2").is_checked()
+    assert "70 %" in page.locator(".form").text_content()
+    check_looks(opened, form, "predict", ("legend",), ".form")
