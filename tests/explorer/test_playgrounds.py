@@ -291,7 +291,8 @@ def test_a_page_without_a_kernel_knows_what_the_runs_said(opened, trained):
              f"w.answer.scores.every((s, k) => Math.abs(s - {expected}[k]) < 1e-6 * Math.abs(s))")
         assert page.evaluate(f"[...{WIDGET}.now]") == painted.ravel().tolist()
         assert page.evaluate(f"[...{WIDGET}.mask()]") == mask.ravel().astype(int).tolist()
-        assert page.evaluate(f"{WIDGET}.answer.ap") == pytest.approx([None if np.isnan(a) else a for a in ap[0]], rel=1e-5)
+        expected = [None if np.isnan(a) else a for a in ap[0]]
+        assert page.evaluate(f"{WIDGET}.answer.ap") == pytest.approx(expected, rel=1e-5)
         assert abs(np.array(page.evaluate(f"[...{WIDGET}.heatOf]")) - maps[0].ravel().astype(int)).max() <= 1
         verdicts = ["flagged" if s >= t else "passed" for s, t in zip(scores[0], made.thresholds, strict=True)]
         assert page.locator("tbody tr td:nth-of-type(2)").all_text_contents() == verdicts

@@ -258,7 +258,7 @@ def build(place, monkeypatch):
         common = {"data_root": "set", "category": "bolt", "budget": "smoke", "out_dir": str(place / "runs"),
                   "weights": "auto" if grid.name == "stfpm_4" else "random"}
         method, given = run_of(grid, row_of(grid, label), common)
-        if method not in ("nearest", "stfpm"):      # a student that starts from the mean is at first the mean in any form
+        if method not in ("nearest", "stfpm"):      # what starts from the mean is it at first, in any form
             given = {"start": "none"} | given
         lesson = execute.LESSON_OF[method]
         if method == "destseg":
