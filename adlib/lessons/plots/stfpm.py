@@ -57,9 +57,9 @@ def training_curve(losses: list[float], validation: list[tuple[int, float]] = ()
     ax.set(xlabel="step", ylabel="loss, summed over levels", yscale="log")
     low, high = ax.get_ylim()
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")      # within a decade there is one major tick at most
+    ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")      # else the decades are enough
     ax.locator_params(axis="x", integer=True)
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
