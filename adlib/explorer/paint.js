@@ -94,7 +94,7 @@ class Paint extends Playground {
     this.now = new Uint8Array(pixels.buffer);
     const at = defect * this.header.contrasts.length + contrast, maps = await inflate(this.arrays.maps[at]);
     if (at !== this.get("defect") * this.header.contrasts.length + this.get("contrast")) return;
-    this.take({ scores: this.header.scores[at], ap: this.header.ap[at] }, maps);
+    this.take({ at, scores: this.header.scores[at], ap: this.header.ap[at] }, maps);
   }
 
   /** How much of a pixel the tool covers along a way: 1 inside, fading over a pixel at the rim. */

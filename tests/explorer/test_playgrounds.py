@@ -286,13 +286,12 @@ def test_a_page_without_a_kernel_knows_what_the_runs_said(opened, trained):
         painted = apply(image, every[defect], CONTRASTS[level])
         mask = differs(painted, image)
         scores, ap, maps = made.judge(torch.from_numpy(painted).permute(2, 0, 1)[None], torch.from_numpy(mask)[None])
-        expected = json.dumps(scores[0].tolist())
-        move(page, {"defect": defect, "contrast": level},
-             f"w.answer.scores.every((s, k) => Math.abs(s - {expected}[k]) < 1e-6 * Math.abs(s))")
+        move(page, {"defect": defect, "contrast": level}, f"w.answer.at === {8 * defect + level}")
         assert page.evaluate(f"[...{WIDGET}.now]") == painted.ravel().tolist()
         assert page.evaluate(f"[...{WIDGET}.mask()]") == mask.ravel().astype(int).tolist()
-        expected = [None if np.isnan(a) else a for a in ap[0]]
-        assert page.evaluate(f"{WIDGET}.answer.ap") == pytest.approx(expected, rel=1e-5)
+        # one image and a batch of 80 round differently
+        assert page.evaluate(f"{WIDGET}.answer.scores") == pytest.approx(scores[0].tolist(), rel=1e-4)
+        assert page.evaluate(f"{WIDGET}.answer.ap") == pytest.approx(ap[0].tolist(), rel=1e-4)
         assert abs(np.array(page.evaluate(f"[...{WIDGET}.heatOf]")) - maps[0].ravel().astype(int)).max() <= 1
         verdicts = ["flagged" if s >= t else "passed" for s, t in zip(scores[0], made.thresholds, strict=True)]
         assert page.locator("tbody tr td:nth-of-type(2)").all_text_contents() == verdicts
