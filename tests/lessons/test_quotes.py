@@ -1,0 +1,210 @@
+"""Sentences follow their extract: on the committed one, on one with known answers, and on one with names exchanged."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adlib.lessons import ablations as grids
+from adlib.lessons import paper_comparison, quotes
+from adlib.lessons.quotes import ablations, failure_cases, feature_space, results
+from adlib.lessons.quotes.results import differences, grade
+from adlib.runs import tables
+
+SHOWN = ["image_auroc", "pixel_ap"]
+SENTENCES = [
+    ("verdicts", failure_cases.say_false_alarms, ()), ("causes", failure_cases.say_causes, ()),
+    ("feature_space", feature_space.say_own_hits, ()), ("films", feature_space.say_films, ()),
+    ("demo", results.say_claims, ()), ("demo", results.say_reverse_distillations, ()),
+    ("demo", results.say_winners, (SHOWN,)), ("demo", results.say_kinds, (SHOWN,)),
+    ("demo", results.say_front, (SHOWN,)), ("demo", results.say_regret, (SHOWN,)),
+    ("demo", results.say_best_seeds, ("image_auroc",)), ("threads", results.say_threads, ()),
+    ("ablations", ablations.say_origin, ()),
+]
+EXCHANGED = {"stfpm": "destseg", "destseg": "rd4ad", "rd4ad": "masked_rd", "masked_rd": "nearest", "nearest": "stfpm"}
+
+
+def committed(name: str) -> pd.DataFrame:
+    rows = quotes.read_quoted(name)
+    if not len(rows):
+        pytest.skip(f"no {name}.csv")
+    return rows
+
+
+def exchanged(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, the methods' names exchanged."""
+    method = rows["method"].map(EXCHANGED)
+    return rows.assign(method=method, **({"variant": method} if "variant" in rows else {}))
+
+
+@pytest.mark.parametrize(("name", "say", "arguments"), SENTENCES)
+def test_a_sentence_stands_on_its_extract_and_follows_another(name, say, arguments):
+    rows = committed(name)
+    text = say(rows, *arguments)
+    assert "nan" not in text
+    assert len(text) > 60
+    assert say(rows.sample(frac=1, random_state=0), *arguments) == text      # the order of rows says nothing
+    other = say(rows[rows["seed"] == rows["seed"].min()], *arguments)
+    assert "nan" not in other
+    assert other != text
+    if any(method in text for method in EXCHANGED) and name not in ("threads", "ablations"):
+        assert say(exchanged(rows), *arguments) != text
+
+
+@pytest.mark.parametrize(("name", "say", "arguments"), SENTENCES)
+@pytest.mark.parametrize("gap", ["method", "category"])
+def test_a_sentence_bears_gaps(name, say, arguments, gap):
+    rows = committed(name)
+    for value in sorted(set(rows[gap])) if rows[gap].nunique() > 1 else []:
+        assert say(rows[rows[gap] != value], *arguments)
+
+
+def test_a_missing_extract_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(quotes, "FOLDER", "notebooks/nowhere")
+    for name, say, arguments in SENTENCES:
+        assert not len(quotes.read_quoted(name))
+        quotes.quote(name, say, *arguments)
+    assert capsys.readouterr().out.count("Markdown") == len(SENTENCES)
+
+
+def test_words():
+    assert [quotes.listing(x) for x in ([], ["a"], ["a", "b"], "abc")] == ["none", "a", "a and b", "a, b and c"]
+    assert quotes.percent(1, 4) == "25 %"
+    assert quotes.method_order({"destseg", "mine", "nearest"}) == ["nearest", "destseg", "mine"]
+
+
+# Known answers -------------------------------------------------------------------------------------------------------
+
+
+def sweep(values: dict[str, np.ndarray], categories=("brick", "circuit")) -> pd.DataFrame:
+    """demo.csv of (categories, seeds) arrays by method, the same in all metrics."""
+    rows = [{"method": m, "category": categories[c], "seed": n, "dataset": "demo", "budget": "demo", "backbone": "b",
+             "image_size": 128} | dict.fromkeys(tables.METRICS, x) | dict.fromkeys(tables.PARTS, float(k + 1))
+            for k, (m, v) in enumerate(values.items()) for (c, n), x in np.ndenumerate(np.asarray(v, float))]
+    return tables.fill_columns(pd.DataFrame(rows))
+
+
+def test_claims_by_hand():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.001, (6, 3))
+    floor = np.full((6, 3), 0.5)
+    here = floor + noise + np.array([0.2, 0, -0.05, 0, 0, 0])[:, None]      # one category makes the mean
+    rows = sweep({"nearest": floor, "stfpm": floor + noise / 10, "destseg": floor + 0.1 + noise, "rd4ad": here},
+                 ("brick", "grass", "gravel", "blister", "circuit", "hex_nut"))
+    found = [grade(differences(rows, m, "nearest", "pro"), comparisons=24) for m in ("stfpm", "destseg", "rd4ad")]
+    assert found == ["", "**", "*"]
+    text = results.say_claims(rows)
+    assert "**destseg**: *also on categories like these*: +10.0 image AUROC (ahead on 6 of 6)" in text
+    assert "**rd4ad**: *on these categories*: +2.5 image AUROC" in text
+    assert "**stfpm**: *within the noise*" in text
+    worse = results.say_claims(sweep({"nearest": floor, "destseg": floor - 0.1 + noise}, sorted(set(rows["category"]))))
+    assert "-10.0 image AUROC (ahead on 0 of 6)" in worse
+
+
+def test_a_grade_is_the_textbooks_test():
+    from scipy import stats
+
+    each = {"a": [1.0, 2.0, 3.0]}
+    rng, passed = np.random.default_rng(1), 0
+    for _ in range(400):
+        each = {c: rng.normal(0, 1, 3).tolist() for c in "abcdef"}
+        passed += grade(each, comparisons=1) != ""
+    assert 8 <= passed <= 34                                        # 5 % of 400, give or take three deviations
+    each = {c: [x, x + 1e-9] for c, x in zip("abc", (1.0, 2.0, 6.0), strict=True)}
+    assert (grade(each, comparisons=1) == "**") == (stats.ttest_1samp([1.0, 2.0, 6.0], 0).pvalue < 0.05)
+    assert grade({"a": [1.0]}, comparisons=1) == ""
+
+
+def test_tables_of_choice_by_hand():
+    rows = sweep({"nearest": [[0.5, 0.5], [0.9, 0.9]], "stfpm": [[0.7, 0.6], [0.8, 0.88]]})
+    text = results.say_regret(rows, ["pro"])
+    assert "| nearest | 7.5 | 15.0 (*brick*) |" in text
+    assert "| stfpm | 3.0 | 6.0 (*circuit*) |" in text
+    assert "stfpm in PRO" in text
+    assert "changes with the seed on 0 of the 2 categories" in results.say_winners(rows, ["pro"])
+    mixed = sweep({"nearest": [[0.5, 0.65], [0.9, 0.9]], "stfpm": [[0.7, 0.6], [0.8, 0.88]]})
+    assert "changes with the seed on 1 of the 2 categories (*brick*)" in results.say_winners(mixed, ["pro"])
+    assert "nearest (0.700, 3 s), then stfpm (0.745, 6 s)" in results.say_front(rows, ["pro"])
+    kinds = results.say_kinds(rows, ["pro"])                        # brick is a texture, circuit an object
+    assert "nearest +40.0, stfpm +19.0. The highest mean: stfpm on textures (0.65), nearest on objects (0.90)" in kinds
+    best = results.say_best_seeds(rows, "pro")
+    assert "adds 0.0 to 4.5 points of PRO, and the largest gap between the means of two methods is 4.5" in best
+    assert "turn 0 pairs" in best
+    behind = sweep({"nearest": [[0.5, 0.5], [0.9, 0.9]], "stfpm": [[0.7, 0.6], [0.6, 0.8]]})     # 0.675, best 0.75
+    assert "turn 1 pair around: stfpm past nearest." in results.say_best_seeds(behind, "pro")
+
+
+def test_films_by_hand():
+    rows = pd.DataFrame({"method": ["stfpm"] * 3, "category": ["a", "b", "c"], "highest_ratio": [2.0, 4.0, 4.0],
+                         "last_ratio": [2.0] * 3, "defect_since": [1.0, 1.5, 0.5], "normal_since": [1.0, 3.0, 1.0]})
+    text = feature_space.say_films(rows)
+    assert "stfpm: highest in the last picture in 1 of 3 runs; it turns back on b and c, in 1 mainly because the " \
+           "normal images rise and in 1 mainly because the defects sink" in text
+
+
+def test_what_students_see_by_hand():
+    rows = pd.DataFrame({"method": "stfpm", "level": [1, 1, 2, 2], "own": [0.1, 0.1, 0.3, 0.3], "other": [0.2] * 4,
+                         "position": [0.05, 0.2, 0.2, 0.4], "teacher_apart": 1.0, "student_apart": 1.0})
+    assert "stfpm: 2 and 1 of 2 at level 1 and 0 and 1 of 2 at level 2" in feature_space.say_seen(rows)
+
+
+def test_hits_by_hand():
+    rows = pd.DataFrame({"method": "rd4ad", "category": "a", "seed": 0, "level": [1, 1, 2, 2], "positions": 100,
+                         "kind": ["normal", "anomalous"] * 2, "hit@1": [0.9, 0.1, 0.05, 0.04]})
+    text = feature_space.say_own_hits(rows)
+    assert "| rd4ad | 0.10 / 0.90 | 0.04 / 0.05 |" in text
+    assert "rd4ad at level 1 (+0.80) and narrowest at level 2 (+0.01)" in text
+    assert "rd4ad: *a* (level 2)" in text
+
+
+def test_failures_by_hand():
+    rows = pd.DataFrame({"dataset": "demo", "category": ["brick", "circuit"], "method": ["nearest", "stfpm"], "seed": 0,
+                         "normal": 20, "false_alarms": [5, 1], "anomalous": 40, "misses": 0})
+    assert "25 % of the normal test images of the textures and 5 % of" in failure_cases.say_false_alarms(rows)
+    causes = pd.DataFrame({"dataset": "demo", "method": "stfpm", "seed": 0, "kind": "miss", "category": "circuit",
+                           "defect": ["missing_part", "missing_part", "dent"], "failures": [3, 2, 4],
+                           "cause": ["missing or misplaced part", "too small", "missing or misplaced part"]})
+    text = failure_cases.say_causes(causes)
+    assert "Of the 9 misses on the drawn parts, most often suggested: *missing or misplaced part* (7) and" in text
+    assert "suggested for 7 misses, of which 3 are in folders of that name. The others: 4 dent of *circuit*." in text
+    assert "of the 5 misses in those folders the rule names 3" in text
+
+
+# Ablations -----------------------------------------------------------------------------------------------------------
+
+
+def extracted(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    grid = grids.find_grid(name)
+    return paper_comparison.compare_with_paper(paper_comparison.select_rows(rows, grid), grid)
+
+
+def test_ablations_hold_their_own_base_rows():
+    rows = committed("ablations")
+    for name in ("stfpm_3", "stfpm_4", "stfpm_5", "destseg_4", "destseg_6", "masked_rd_5", "masked_rd_6", "mask_ratio"):
+        found = extracted(rows, name)
+        assert set(found["base"]) <= {*grids.find_grid(name).base}
+        assert "beyond chance" in (text := ablations.say_findings(found)) or "within the margin" in text
+    assert {"rd4ad", "stfpm"} <= {*rows["method"]}
+    assert committed("threads").groupby("threads").size().nunique() == 1     # each run with either number
+
+
+def test_agreement_counts_follow_the_runs():
+    rows = committed("ablations")
+    text = ablations.say_agreement({"stfpm_3": extracted(rows, "stfpm_3")})
+    level_1 = (rows["method"] == "stfpm") & (rows["setting"] == "levels=[1]")
+    turned = rows.assign(**{m: rows[m].where(~level_1, 1.5) for m in ("image_auroc", "pixel_auroc", "pro")})
+    other = ablations.say_agreement({"stfpm_3": extracted(turned, "stfpm_3")})
+    counts = [list(map(int, re.search(r"Of (\d+) .*?, (\d+) agree .*?, (\d+) contradict", x).groups()))
+              for x in (text, other)]
+    assert counts[1] == [counts[0][0], counts[0][1] - 3, counts[0][2] + 3]
+    assert "*level 1* in PRO (stfpm_3)" in other
+    assert "*level 1* in PRO" not in text
+    assert ablations.say_agreement({}) == ""
+
+
+def test_seeds_to_halve_a_margin():
+    margins = {n: paper_comparison.chance_margin([0.0, 1.0] * (n // 2), [0.0, 1.0] * (n // 2)) for n in (4, 12)}
+    assert ablations.seeds_to_halve(3) == 8
+    assert ablations.seeds_to_halve(4) <= 12
+    assert margins[12] < margins[4] / 2
