@@ -51,16 +51,18 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
         return ""
     every = pd.concat([f.assign(table=name, flips=flipped_verdicts(f)) for name, f in extracted.items()])
     every = every[every["verdict"] != ""]
+    if not len(every):
+        return "There is no difference that both sides have."
     count = every["verdict"].value_counts()
     against = [f"*{line['label']}* in {METRIC_NAMES[line['metric']]} ({line['table']})"
                for line in every[every["verdict"] == "contradicts"].to_dict("records")]
-    sizes = [f"{word} {every.loc[every['verdict'] == v, 'their_points'].abs().median():.1f}"
-             for v, word in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
+    sizes = [f"{every.loc[every['verdict'] == v, 'their_points'].abs().median():.1f} points {where}"
+             for v, where in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
     n = int(every["n"].max())
     return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance, "
             f"{count.get('contradicts', 0)} contradict{f' ({listing(against)})' if against else ''}, and "
             f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
-            f"{listing(f'{x} points' for x in sizes)}. How firm are the verdicts? With the spread pooled over all rows "
+            f"{listing(sizes)}. How firm are the verdicts? With the spread pooled over all rows "
             f"of a table, instead of two, {int(every['flips'].sum())} of them would be others. To halve the margin of "
             f"{n} seeds takes {seeds_to_halve(n)} seeds: more runs also make Student's $t$ smaller.")
 

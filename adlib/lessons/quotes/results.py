@@ -89,19 +89,22 @@ def means_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return wide.reindex(method_order(wide.index))
 
 
+def say_beside_baseline(rows: pd.DataFrame, method: str) -> str:
+    """Where one method is ahead of the training-free baseline in image AUROC, and where behind."""
+    wide = means_of(rows, "image_auroc")
+    if not {method, BASELINE} <= {*wide.index}:
+        return f"There are no runs of both {method} and the training-free baseline."
+    d = wide.loc[method] - wide.loc[BASELINE]
+    ahead, behind = (listing(f"*{c}*" for c in d.index[sign * d > 0]) for sign in (1, -1))
+    return (f"{method} has a mean image AUROC of {wide.loc[method].mean():.3f}, the training-free baseline (nearest "
+            f"patch) {wide.loc[BASELINE].mean():.3f}; ahead of it on {ahead}, behind on {behind}.")
+
+
 def say_reverse_distillations(rows: pd.DataFrame) -> str:
     """RD4AD and masked RD against the baseline, and each other."""
-    text = []
-    wide = means_of(rows, "image_auroc")
-    for a in (m for m in ("rd4ad", "masked_rd") if m in wide.index and BASELINE in wide.index):
-        d = wide.loc[a] - wide.loc[BASELINE]
-        ahead, behind = (listing(f"*{c}*" for c in d.index[sign * d > 0]) for sign in (1, -1))
-        text.append(f"{a} has a mean image AUROC of {wide.loc[a].mean():.3f}, the training-free baseline (nearest "
-                    f"patch) {wide.loc[BASELINE].mean():.3f}; ahead of it on {ahead}, behind on {behind}.")
-    if {"rd4ad", "masked_rd"} <= {*wide.index}:
-        pair = say_against(rows, "masked_rd", "rd4ad", METRICS, comparisons=len(METRICS))
-        text.append(f"Masked RD less RD4AD, in points, {pair}. {say_where(rows, 'masked_rd', 'rd4ad', 'pixel_ap')}")
-    return " ".join(text)
+    pair = say_against(rows, "masked_rd", "rd4ad", METRICS, comparisons=len(METRICS))
+    return " ".join([say_beside_baseline(rows, "rd4ad"), say_beside_baseline(rows, "masked_rd"),
+                     f"Masked RD less RD4AD, in points, {pair}.", say_where(rows, "masked_rd", "rd4ad", "pixel_ap")])
 
 
 def say_where(rows: pd.DataFrame, a: str, b: str, metric: str) -> str:
