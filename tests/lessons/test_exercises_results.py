@@ -82,3 +82,10 @@ def test_every_answer_gets_the_verdict_that_fits(capsys, check, answer, rest, ex
     assert printed.count("\n") == 1
     assert expected in printed
     assert printed.startswith("right") == (expected == "right")
+
+
+def test_methods_that_tie_but_for_rounding(capsys):
+    numbers = np.array([[[0.1, 0.2, 0.3]], [[0.3, 0.1 + 1e-12, 0.2]]])       # (2 methods, 1 category, 3 seeds)
+    for answer in (3 / 9, 0.0):         # one trusts the last digits, one does not
+        results.order_of_two_runs(answer, numbers)
+        assert capsys.readouterr().out.startswith("right")

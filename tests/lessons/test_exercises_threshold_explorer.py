@@ -21,6 +21,8 @@ DATA = (SCORES, LABELS)
     (exercises.chance_of_a_false_alarm, "1/13", (), "one number, not str"),
     (exercises.cheapest_threshold, ..., (), "not yet: set"),
     (exercises.cheapest_threshold, 5, (), "right"),
+    (exercises.cheapest_threshold, 4.5, (), "right"),
+    (exercises.cheapest_threshold, 5.1, (), "count misses"),
     (exercises.cheapest_threshold, 2.5, (), "cost 8"),
     (exercises.cheapest_threshold, 3.5, (), "cost 7"),
     (exercises.cheapest_threshold, 6, (), "that is the cost there"),

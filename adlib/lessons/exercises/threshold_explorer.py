@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adlib.lessons.exercises import judge
+from adlib.lessons.exercises import is_number, judge
 
 
 def chance_of_a_false_alarm(answer: object) -> None:
@@ -28,7 +28,8 @@ def cheapest_threshold(answer: object) -> None:
         4.0: "the normal image at 4 reaches it: 2 misses and a false alarm",
         9.0: "that is the cost of flagging nothing; one image can be found without a false alarm",
     }
-    judge(answer, 5.0, "two misses, 6, and no false alarm", hints,
+    right = float(answer) if is_number(answer) and 4 < float(answer) <= 5 else 5.0      # they all flag the same images
+    judge(answer, right, "two misses, 6, and no false alarm", hints,
           "count misses and false alarms at 2.5, 3.5 and 5 and above all: elsewhere it can only cost as much or more")
 
 
