@@ -2,6 +2,7 @@
 
 import re
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from adlib.lessons import paper_comparison, quotes
 from adlib.lessons.quotes import ablations, failure_cases, feature_space, results
 from adlib.lessons.quotes.results import differences, grade
 from adlib.runs import tables
+from adlib.runs.parameters import NOTEBOOKS
 
 SHOWN = ["image_auroc", "pixel_ap"]
 SENTENCES = [
@@ -20,7 +22,8 @@ SENTENCES = [
     ("demo", results.say_winners, (SHOWN,)), ("demo", results.say_kinds, (SHOWN,)),
     ("demo", results.say_front, (SHOWN,)), ("demo", results.say_regret, (SHOWN,)),
     ("demo", results.say_best_seeds, ("image_auroc",)), ("threads", results.say_threads, ()),
-    ("ablations", ablations.say_origin, ()),
+    ("ablations", ablations.say_origin, ()), ("effects", feature_space.say_seen, ()),
+    ("demo", results.say_beside_baseline, ("rd4ad",)),
 ]
 EXCHANGED = {"stfpm": "destseg", "destseg": "rd4ad", "rd4ad": "masked_rd", "masked_rd": "nearest", "nearest": "stfpm"}
 
@@ -66,6 +69,13 @@ def test_a_missing_extract_is_said(monkeypatch, capsys):
         assert not len(quotes.read_quoted(name))
         quotes.quote(name, say, *arguments)
     assert capsys.readouterr().out.count("Markdown") == len(SENTENCES)
+
+
+@pytest.mark.parametrize("lesson", sorted(NOTEBOOKS.glob("0[3-9]*.ipynb")), ids=lambda path: path.stem)
+def test_no_number_of_the_sweep_is_typed(lesson):
+    texts = [cell.source for cell in nbformat.read(lesson, as_version=4).cells if cell.cell_type == "markdown"]
+    about = [part for text in texts for part in text.split("\n\n") if re.search("reference (sweep|runs)", part)]
+    assert [part for part in about if re.search(r"\d\.\d|\d %|\d of \d|\d (points|runs|misses)", part)] == []
 
 
 def test_words():
