@@ -41,7 +41,7 @@ def write_extracts(out_dir: str | Path, target: str | Path, *, data_root: str | 
     for data, run in load_runs(out_dir, data_root):
         about = {name: run.entry[name] for name in RUN}
         print(*about.values(), flush=True)
-        verdict, causes = judge(run, data)
+        verdict, causes = judge_run(run, data)
         tables["verdicts"].append(about | verdict | {"run": run.folder.name})
         tables["causes"] += [about | row for row in causes]
         if run.entry["method"] != "nearest":
@@ -63,7 +63,7 @@ def load_runs(out_dir: str | Path, data_root: str | Path) -> Iterator[tuple[Cate
         yield loaded[key], load_run(entry["folder"])
 
 
-def judge(run: LoadedRun, data: Category) -> tuple[dict, list[dict]]:
+def judge_run(run: LoadedRun, data: Category) -> tuple[dict, list[dict]]:
     """How many images the run's own threshold judges wrongly, and what causes are suggested, by kind and defect."""
     labels, cell = data.labels.numpy(), 4 * 256 / run.entry["image_size"]
     threshold = image_threshold(run.validation_scores)
