@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import verdict
 
+from adlib import metrics
 from adlib.lessons.exercises import data_and_metrics, destseg, masked_rd, rd4ad, stfpm
+from adlib.networks.layers import upsample
+from adlib.networks.stfpm import STFPM
+from adlib.networks.teacher import Teacher
 
 NORMAL, LABELS = np.arange(20.0), np.array([False] * 8 + [True] * 4)
 SCORES = np.array([1.0, 5, 9, 12, 19.5, 20, 19, 18.04, 30, 31, 30.5, 40])
@@ -29,27 +34,25 @@ DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
     (data_and_metrics.auroc_by_counting, "five sixths", (), "one number, not str"),
     (data_and_metrics.auroc_by_counting, np.float32(5 / 6), (), "right"),
     (data_and_metrics.auroc_by_counting, float("nan"), (), "write down"),
-    (data_and_metrics.pro_of_one_region, ..., (), "not yet: set"),
-    (data_and_metrics.pro_of_one_region, 0.5, (), "right"),
-    (data_and_metrics.pro_of_one_region, 100 / 104, (), "each region one vote"),
-    (data_and_metrics.pro_of_one_region, 1.0, (), "never found"),
-    (data_and_metrics.pro_of_one_region, 0.15, (), "divide its area by 0.3"),
-    (data_and_metrics.pro_of_one_region, [0.5, 0.5], (), "one number, not list"),
     (data_and_metrics.false_alarms, ..., (NORMAL, SCORES, LABELS), "not yet: set"),
-    (data_and_metrics.false_alarms, 0.25, (NORMAL, SCORES, LABELS), "right"),      # above 19: 19.5 and 20 of 8
-    (data_and_metrics.false_alarms, 3 / 8, (NORMAL, SCORES, LABELS), "plain 95 % quantile"),       # 18.05: 19, too
-    (data_and_metrics.false_alarms, 6 / 12, (NORMAL, SCORES, LABELS), "look at the normal ones only"),
-    (data_and_metrics.false_alarms, 1.0, (NORMAL, SCORES, LABELS), "the recall"),
-    (data_and_metrics.false_alarms, 1 / 8, (NORMAL, SCORES, LABELS), "use the validation scores"),
-    (data_and_metrics.false_alarms, 2, (NORMAL, SCORES, LABELS), "divide by the number"),
-    (data_and_metrics.false_alarms, 25, (NORMAL, SCORES, LABELS), "not percent"),
-    (data_and_metrics.false_alarms, 0.05, (NORMAL, SCORES, LABELS), "take metrics.image_threshold of"),
-    (stfpm.steps_of_a_hundred_epochs, ..., (), "not yet: set"),
-    (stfpm.steps_of_a_hundred_epochs, 600, (), "right"),
-    (stfpm.steps_of_a_hundred_epochs, 700, (), "held back"),
-    (stfpm.steps_of_a_hundred_epochs, 500, (), "not dropped"),
-    (stfpm.steps_of_a_hundred_epochs, 6, (), "one epoch"),
-    (stfpm.steps_of_a_hundred_epochs, 650, (), "round up, times 100"),
+    (data_and_metrics.false_alarms, (19, 0.25), (NORMAL, SCORES, LABELS), "right"),     # above 19: 19.5 and 20 of 8
+    (data_and_metrics.false_alarms, [19.0, 0.25], (NORMAL, SCORES, LABELS), "right"),
+    (data_and_metrics.false_alarms, torch.tensor([19.0, 0.25]), (NORMAL, SCORES, LABELS), "right"),
+    (data_and_metrics.false_alarms, (torch.tensor(19.0), np.float32(0.25)), (NORMAL, SCORES, LABELS), "right"),
+    (data_and_metrics.false_alarms, 0.25, (NORMAL, SCORES, LABELS), "both numbers"),
+    (data_and_metrics.false_alarms, (19, "a quarter"), (NORMAL, SCORES, LABELS), "both numbers"),
+    (data_and_metrics.false_alarms, (18.05, 3 / 8), (NORMAL, SCORES, LABELS), "plain 95 % quantile"),
+    (data_and_metrics.false_alarms, (39, 0.0), (np.arange(40.0), SCORES, LABELS), "the highest validation score"),
+    (data_and_metrics.false_alarms, (np.quantile(SCORES[~LABELS], 0.95), 1 / 8), (NORMAL, SCORES, LABELS),
+     "use the validation scores"),
+    (data_and_metrics.false_alarms, (0.25, 19), (NORMAL, SCORES, LABELS), "threshold comes first"),
+    (data_and_metrics.false_alarms, (19, 6 / 12), (NORMAL, SCORES, LABELS), "look at the normal ones only"),
+    (data_and_metrics.false_alarms, (19, 1.0), (NORMAL, SCORES, LABELS), "the recall"),
+    (data_and_metrics.false_alarms, (19, 2), (NORMAL, SCORES, LABELS), "divide by the number"),
+    (data_and_metrics.false_alarms, (19, 25), (NORMAL, SCORES, LABELS), "not percent"),
+    (data_and_metrics.false_alarms, (19, 0.75), (NORMAL, SCORES, LABELS), "that pass"),
+    (data_and_metrics.false_alarms, (19, 2 / 6), (NORMAL, SCORES, LABELS), "among the flagged"),
+    (data_and_metrics.false_alarms, (19, 0.05), (NORMAL, SCORES, LABELS), "at or above the threshold"),
     (stfpm.effective_learning_rate, ..., (), "not yet: set"),
     (stfpm.effective_learning_rate, 0.8, (), "right"),
     (stfpm.effective_learning_rate, 0.4, (), "the loss it is applied to"),
@@ -60,6 +63,7 @@ DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
     (stfpm.auroc_of_last_level, 0.5, (LEVELS, PRODUCT, TRUTH), "product of all levels"),
     (stfpm.auroc_of_last_level, 0.0, (LEVELS, PRODUCT, TRUTH), "turn the order around"),
     (stfpm.auroc_of_last_level, 0.7, (LEVELS, PRODUCT, TRUTH), "take the largest value"),
+    (stfpm.auroc_of_last_level, 100.0, (LEVELS, PRODUCT, TRUTH), "not per cent"),
     (destseg.target_of_a_scratch, ..., (), "not yet: set"),
     (destseg.target_of_a_scratch, 5, (), "right"),
     (destseg.target_of_a_scratch, 10, (), "two inner rows"),
@@ -138,3 +142,129 @@ def test_the_map_of_the_solution_is_accepted(capsys):
     answer = np.where(MASK, 0.5, 0.0)
     answer[20, :30] = 1.0
     assert verdict(capsys, data_and_metrics.high_auroc_low_ap, answer, MASK).startswith("right")
+
+
+def steps_of_equal_scores(scores, mask):
+    """FPR and overlap of one region from the highest score down, in plain loops: another way than adlib's."""
+    points = [(0.0, 0.0)]
+    for t in sorted(set(scores.ravel()), reverse=True):
+        points.append(((scores >= t)[~mask].mean(), (scores >= t)[mask].mean()))
+    return np.array(points).T
+
+
+def right_pro(scores, mask):
+    fpr, overlap = steps_of_equal_scores(scores, mask)
+    inside = fpr <= 0.3
+    x, y = np.append(fpr[inside], 0.3), np.append(overlap[inside], np.interp(0.3, fpr, overlap))
+    return ((y[1:] + y[:-1]) / 2 * np.diff(x)).sum() / 0.3
+
+
+def pro_one_by_one(scores, mask):
+    """Equal scores enter one after the other."""
+    order = np.argsort(-scores.ravel(), kind="stable")
+    hit = mask.ravel()[order]
+    fpr, overlap = np.append(0, (~hit).cumsum() / (~hit).sum()), np.append(0, hit.cumsum() / hit.sum())
+    inside = fpr <= 0.3
+    return np.trapezoid(np.append(overlap[inside], np.interp(0.3, fpr, overlap)), np.append(fpr[inside], 0.3)) / 0.3
+
+
+def pro_with(scores, mask, *, end=True, divide=True, limit=0.3, ramp=False, mean=False, of_all=False):
+    fpr, overlap = steps_of_equal_scores(scores, mask)
+    fpr = fpr * (~mask).mean() if of_all else fpr
+    inside = fpr <= limit
+    x, y = fpr[inside], overlap[inside]
+    if mean:
+        return y.mean()
+    if end and limit < 1:
+        x, y = np.append(x, limit), np.append(y, np.interp(limit, fpr, overlap))
+    y = np.interp(x, fpr, overlap) if ramp else y
+    return np.trapezoid(y, x) / (0.3 if divide else 1)
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (..., "not yet: set"),
+    (0.5, "a function, not float"),
+    (right_pro, "right"),
+    (lambda s, m: torch.tensor(right_pro(s, m)), "right"),
+    (lambda s, m: np.float32(right_pro(s, m)), "right"),
+    (lambda s, m: metrics.pro(s[None], m[None]), "right"),
+    (lambda s, m: metrics.pro(torch.from_numpy(s)[None], torch.from_numpy(m)[None]), "right"),
+    (lambda s, m: [right_pro(s, m)] * 2, "returns the shape (2,), not ()"),
+    (lambda s, m: None, "returns nothing"),
+    (lambda s: 0.5, "it raises TypeError"),
+    (lambda s, m: metrics.auroc(s, m), "that is the area up to 1, pixel AUROC"),
+    (lambda s, m: pro_with(s, m, divide=False), "PRO divides it by 0.3"),
+    (lambda s, m: pro_with(s, m, limit=1), "must stop at a false-positive rate of 0.3"),
+    (lambda s, m: pro_with(s, m, end=False), "interpolate the point at 0.3"),
+    (lambda s, m: pro_with(s, m, ramp=True), "np.interp turns each vertical step into a ramp"),
+    (lambda s, m: 1 - right_pro(s, m), "one minus it"),
+    (pro_one_by_one, "must enter together"),
+    (lambda s, m: pro_with(s, m, mean=True), "the mean over points"),
+    (lambda s, m: pro_with(s, m, of_all=True), "of the normal pixels, not of all"),
+    (lambda s, m: 0.123, "draw the curve"),
+    (lambda s, m: float("nan"), "draw the curve"),
+])
+def test_a_function_for_pro_is_tried_on_maps(capsys, answer, expected):
+    found = verdict(capsys, data_and_metrics.pro_of_one_region, answer)
+    assert expected in found
+    assert found.startswith("right") == (expected == "right")
+
+
+def enlarge(m, to, mode="bilinear", **how):
+    return F.interpolate(m[:, None], size=to, mode=mode, **how)[:, 0]
+
+
+def fuse_by_hand(maps, size):
+    product = 1
+    for m in maps:
+        product = product * enlarge(m, size // 4)
+    return enlarge(product, 256)
+
+
+def fused(maps, size, *, at=None, combine=torch.prod, **how):
+    return enlarge(combine(torch.stack([enlarge(m, at or size // 4, **how) for m in maps]), dim=0), 256, **how)
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (..., "not yet: set"),
+    (torch.zeros(1), "a function, not Tensor"),
+    (fuse_by_hand, "right"),
+    (lambda maps, size: fuse_by_hand(maps, size).numpy(), "right"),
+    (lambda maps, size: fuse_by_hand(maps, size).requires_grad_().double(), "right"),
+    (lambda maps, size: upsample(torch.stack([upsample(m, size // 4).log() for m in maps]).sum(0).exp()), "right"),
+    (lambda maps, size: fuse_by_hand(maps, size)[0], "returns the shape (256, 256), not (2, 256, 256)"),
+    (lambda maps, size: torch.stack([enlarge(m, size // 4) for m in maps]).prod(dim=0), "still at size // 4"),
+    (lambda maps, size: fused(maps, size, at=256), "as the paper has it"),
+    (lambda maps, size: fused(maps, size, combine=torch.sum), "the sum of the maps"),
+    (lambda maps, size: fused(maps, size, combine=torch.mean), "the mean of the maps"),
+    (lambda maps, size: fused(maps, size, combine=torch.amax), "the maximum"),
+    (lambda maps, size: fused(maps, size, align_corners=True), "align_corners=False"),
+    (lambda maps, size: fused(maps, size, mode="nearest"), "copies the nearest pixel"),
+    (lambda maps, size: fuse_by_hand(maps[:2], size), "the last level is missing"),
+    (lambda maps, size: fuse_by_hand(maps[1:], size), "the first level is missing"),
+    (lambda maps, size: fuse_by_hand(maps, size) ** (1 / 3), "geometric mean"),
+    (lambda maps, size: fuse_by_hand(maps, size) / 2, "enlarge each map to size // 4, multiply"),
+    (lambda maps, size: maps[0] * maps[1], "it raises RuntimeError"),
+    (lambda maps, size: None, "returns nothing"),
+])
+def test_a_function_that_fuses_is_tried_on_maps(capsys, answer, expected):
+    found = verdict(capsys, stfpm.fuse, answer)
+    assert expected in found
+    assert found.startswith("right") == (expected == "right")
+
+
+def test_what_the_answer_is_compared_with_is_what_the_network_does():
+    model = STFPM(Teacher("efficientnet_lite0", weights="random"))
+    maps = [torch.rand(2, side, side, generator=torch.Generator().manual_seed(0)) for side in (24, 12, 6)]
+    torch.testing.assert_close(stfpm.fuse_with(maps, 96), model.fuse(maps))
+    model.fuse_at = "image"
+    torch.testing.assert_close(stfpm.fuse_with(maps, 96, at=256), model.fuse(maps))
+
+
+def test_levels_may_be_enlarged_before_their_maximum_is_taken(capsys):
+    """Enlarging lowers a peak inside a map, and not one in its corner: here it turns an order around."""
+    normal, anomalous = np.zeros((4, 4)), np.zeros((4, 4))
+    normal[1, 1], anomalous[0, 0] = 1.0, 0.9
+    levels, labels = [np.zeros((2, 4, 4)), np.stack([normal, anomalous])], np.array([False, True])
+    for answer in (0.0, metrics.auroc(upsample(torch.tensor(levels[1])).amax(dim=(1, 2)), labels)):
+        assert verdict(capsys, stfpm.auroc_of_last_level, answer, levels, levels[1], labels).startswith("right")

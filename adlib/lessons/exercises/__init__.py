@@ -1,6 +1,7 @@
 """Checks of the lessons' exercises, a module per lesson: each says "not yet", "right", or gives the fitting hint."""
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ def judge(answer: object, right: float, praise: str, hints: dict[float, str], ot
 
 def judge_function(answer: object, right: Callable, cases: list[tuple], praise: str, wrong: dict[str, Callable],
                    otherwise: str) -> None:
-    """Print the verdict on a function of tensors; `wrong` maps hints to plausible wrong versions of it."""
+    """Print the verdict on a function of tensors or arrays; `wrong` maps hints to plausible wrong versions of it."""
     if (found := try_out(answer, cases)) is None:
         return None
     expected = [right(*case) for case in cases]
@@ -53,10 +54,11 @@ def try_out(answer: object, cases: list[tuple]) -> list[Tensor] | None:
     if not callable(answer):
         return print(f"not yet: `answer` should be a function, not {type(answer).__name__}")
     try:
-        found = [answer(*(x.clone() if isinstance(x, Tensor) else x for x in case)) for case in cases]
+        found = [answer(*deepcopy(case)) for case in cases]
         if any(x is None or x is ... for x in found):
             return print("not yet: your function returns nothing")
-        return [torch.as_tensor(np.asarray(x)).float() for x in found]
+        found = [x.detach().cpu() if isinstance(x, Tensor) else np.asarray(x) for x in found]
+        return [torch.as_tensor(x).float() for x in found]
     except Exception as error:      # whatever a reader's code raises is a hint for the reader
         return print(f"not yet: it raises {type(error).__name__}: {str(error).partition(chr(10))[0]}")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from adlib import metrics
-from adlib.lessons.exercises import judge
+from adlib.lessons.exercises import is_number, judge, judge_function
 
 
 def auroc_by_counting(answer: object) -> None:
@@ -21,38 +21,105 @@ def auroc_by_counting(answer: object) -> None:
 
 
 def pro_of_one_region(answer: object) -> None:
-    """Lesson 00, exercise 2: PRO of a detector that finds all of a 100 px region and nothing of a 4 px one."""
-    hints = {
-        100 / 104: "that is the share of anomalous pixels found, as AUROC and AP count; PRO gives each region one vote",
-        1.0: "the small region is never found, and it has a vote of its own",
-        0.15: "half the regions are found at every false-positive rate, so the curve is at 1/2; divide its area by 0.3",
-        0.0: "the large region counts: its overlap is 1 from the start",
-    }
-    judge(answer, 0.5, "two regions, two votes, one found: PRO cannot see that one of them is 25 times as large", hints,
-          "draw the PRO curve: the mean of the two overlaps, at every false-positive rate up to 0.3")
+    """Lesson 00, exercise 2: a function of (scores, mask), both (H, W), that gives PRO where the mask is one region."""
+    def mean_of_points(scores: np.ndarray, mask: np.ndarray) -> float:
+        fpr, overlap = region_curve(scores, mask)
+        return overlap[fpr <= 0.3].mean()
+
+    judge_function(
+        answer, lambda scores, mask: metrics.pro(scores[None], mask[None]), random_regions(8),
+        "on eight maps it gives what metrics.pro gives; with one region, PRO is the ROC curve up to 0.3",
+        {"that is the area; PRO divides it by 0.3": lambda s, m: 0.3 * area_to_limit(*region_curve(s, m)),
+         "that is the area up to 1, pixel AUROC; PRO stops at a false-positive rate of 0.3": metrics.auroc,
+         "the curve must stop at a false-positive rate of 0.3 before it is divided by 0.3":
+             lambda s, m: metrics.auroc(s, m) / 0.3,
+         "the curve ends at its last point before 0.3; interpolate the point at 0.3":
+             lambda s, m: area_to_limit(*region_curve(s, m), end=False),
+         "np.interp turns each vertical step into a ramp: keep the points, and interpolate only the end":
+             lambda s, m: area_to_limit(*region_curve(s, m), ramps=True),
+         "that is what is missing; PRO is one minus it": lambda s, m: 1 - area_to_limit(*region_curve(s, m)),
+         "pixels of equal score must enter together: keep the last point of each run of equal scores":
+             lambda s, m: area_to_limit(*region_curve(s, m, together=False)),
+         "the false-positive rate is a share of the normal pixels, not of all":
+             lambda s, m: area_to_limit(*region_curve(s, m, false_of=m.size)),
+         "the share of all pixels that are flagged is no false-positive rate: count the normal ones":
+             lambda s, m: area_to_limit(*region_curve(s, np.zeros_like(m), false_of=m.size, region=m)),
+         "that is the mean over points; they lie unevenly, so take the area (np.trapezoid)": mean_of_points},
+        "draw the curve, the region's overlap over the share of normal pixels flagged, and take its area up to 0.3")
+
+
+def random_regions(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """8 x 8 scores and masks with one region each; every second map has many equal scores."""
+    rng, cases = np.random.default_rng(0), []
+    for k in range(count):
+        mask = np.zeros((8, 8), bool)
+        top, left = rng.integers(0, 4, 2)
+        mask[top:top + 2 + k % 3, left:left + 3] = True
+        scores = rng.random((8, 8)) + 0.4 * mask
+        cases.append((np.round(scores, 1) if k % 2 else scores, mask))
+    return cases
+
+
+def region_curve(scores: np.ndarray, mask: np.ndarray, *, together: bool = True, false_of: int | None = None,
+                 region: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """False-positive rate and overlap of one region from the highest score down, by options also computed wrongly."""
+    order = np.argsort(-scores.ravel(), kind="stable")
+    false, hit = ~mask.ravel()[order], (mask if region is None else region).ravel()[order]
+    last = np.append(np.diff(scores.ravel()[order]) != 0, True) if together else slice(None)
+    fpr, overlap = false.cumsum() / (false_of or false.sum()), hit.cumsum() / hit.sum()
+    return np.append(0, fpr[last]), np.append(0, overlap[last])
+
+
+def area_to_limit(fpr: np.ndarray, overlap: np.ndarray, *, end: bool = True, ramps: bool = False) -> float:
+    """Area under a curve up to a false-positive rate of 0.3, divided by 0.3, by options also computed wrongly."""
+    inside = fpr <= 0.3
+    x, y = fpr[inside], overlap[inside]
+    if end:
+        x, y = np.append(x, 0.3), np.append(y, np.interp(0.3, fpr, overlap))
+    return np.trapezoid(np.interp(x, fpr, overlap) if ramps else y, x) / 0.3
 
 
 def false_alarms(answer: object, validation_scores, test_scores, test_labels) -> None:
-    """Lesson 00, exercise 3: share of normal test images that the threshold of the validation scores flags."""
+    """Lesson 00, exercise 3: the threshold of the validation scores, and the share of normal test images it flags."""
+    if answer is ...:
+        return print("not yet: set `answer` and run this cell again")
+    pair = list(answer) if isinstance(answer, tuple | list) or getattr(answer, "ndim", 0) == 1 else []
+    if len(pair) != 2 or not all(map(is_number, pair)):
+        return print("not yet: both numbers, please: answer = threshold, share")
     threshold = metrics.image_threshold(validation_scores)
     scores, labels = np.asarray(test_scores, float), np.asarray(test_labels, bool)
+    if not np.isclose(float(pair[0]), threshold, rtol=1e-3, atol=0):
+        return print(f"not yet: {threshold_hint(float(pair[0]), np.asarray(validation_scores, float), scores, labels)}")
     flagged = scores >= threshold
-    below = scores >= np.quantile(np.asarray(validation_scores), 0.95)
-    peeked = scores >= np.quantile(scores[~labels], 0.95) if (~labels).any() else flagged
     hints = {
         flagged.mean(): "that is the share of all images that are flagged; look at the normal ones only",
         flagged[labels].mean(): "that is the share of anomalous images found, the recall",
-        below[~labels].mean(): "that is for the plain 95 % quantile of validation_scores, lower and with less of a "
-                               "promise: take metrics.image_threshold",
-        peeked[~labels].mean(): "that threshold was taken from the test images themselves: use the validation scores",
         flagged[~labels].sum(): "that is a number of images; divide by the number of normal ones",
         100 * flagged[~labels].mean(): "a share, please, not percent",
         1 - flagged[~labels].mean(): "that is the share of normal images that pass",
+        flagged[~labels].sum() / max(flagged.sum(), 1): "that is the share of normal ones among the flagged images; "
+                                                        "divide by the number of normal ones",
     }
-    praise = (f"at threshold {threshold:.3f}, {flagged[~labels].mean():.0%} of the normal and "
+    praise = (f"at threshold {threshold:.3g}, {flagged[~labels].mean():.0%} of the normal and "
               f"{flagged[labels].mean():.0%} of the anomalous test images are flagged")
-    judge(answer, flagged[~labels].mean(), praise, hints,
-          "take metrics.image_threshold of validation_scores, then the share of normal test scores at or above it")
+    return judge(pair[1], flagged[~labels].mean(), praise, hints,
+                 "take the share of the normal test scores that are at or above the threshold")
+
+
+def threshold_hint(found: float, validation: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> str:
+    """Where a wrong threshold of exercise 3 may come from."""
+    wrong = [
+        (validation.max(), "that threshold is the highest validation score; with this many of them the promise allows "
+                           "a lower one: take metrics.image_threshold"),
+        (np.quantile(validation, 0.95), "that is the plain 95 % quantile of validation_scores, with less of a promise: "
+                                        "take metrics.image_threshold"),
+        (np.quantile(scores[~labels], 0.95) if (~labels).any() else np.nan,
+         "that threshold was taken from the test images themselves: use the validation scores"),
+        (metrics.image_threshold(scores[~labels]) if (~labels).any() else np.nan,
+         "that threshold was taken from the test images themselves: use the validation scores"),
+    ]
+    near = [hint for value, hint in wrong if np.isclose(found, value, rtol=1e-3, atol=0)]
+    return [*near, "the threshold comes first, and is metrics.image_threshold(validation_scores)"][0]
 
 
 def high_auroc_low_ap(answer: object, mask) -> None:

@@ -11,7 +11,17 @@ from adlib.data.images import read_image, read_mask, shrink_mask
 from adlib.data.listing import list_files
 from adlib.explorer import CMAP, normal_scale
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
-from adlib.lessons.plots.diagrams import BLUE, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
+from adlib.lessons.plots.diagrams import (
+    BLUE,
+    LIGHT_GREY,
+    ORANGE,
+    diagram_arrow,
+    diagram_box,
+    diagram_picture,
+    diagram_stack,
+    new_diagram,
+    strongest_channels,
+)
 from adlib.metrics import METRIC_NAMES
 
 
@@ -49,20 +59,23 @@ def gallery(category: Category, indices: list[int], *, outlined: bool = True) ->
     return figure
 
 
-def nearest_patch_diagram(shapes: list[tuple], size: int) -> Figure:
-    """How the training-free baseline (nearest patch) turns an image into a map, with the shapes of this run."""
-    figure, ax = new_diagram(width=9.6, height=2.9, top=34)
-    diagram_box(ax, 0, 13, 12, 9, f"image\n3 x {size} x {size}", LIGHT_GREY)
-    diagram_box(ax, 18, 9, 13, 17, "frozen teacher\n(ImageNet)", BLUE)
-    for k, (channels, side) in enumerate(shapes):
-        y = 25 - 12 * k
-        diagram_box(ax, 38, y, 15, 8, f"level {k + 1}\n{channels} x {side} x {side}", BLUE)
-        diagram_box(ax, 59, y, 18, 8, "distance to the nearest\nstored feature", ORANGE)
-        for x0, x1, y0 in [(31, 38, 17.5), (53, 59, y + 4)]:
-            diagram_arrow(ax, x0, y0, x1, y + 4)
-        diagram_arrow(ax, 77, y + 4, 84, 17.5)
-    diagram_box(ax, 84, 12, 15, 11, "upsample, add\nmap 256 x 256\nscore = largest", LIGHT_GREY)
-    diagram_arrow(ax, 12, 17.5, 18, 17.5)
+def nearest_patch_diagram(image: Tensor, features: list[Tensor]) -> Figure:
+    """How the training-free baseline (nearest patch) turns (3, S, S) into a map; (1, C_k, H_k, W_k) per level."""
+    top = 15 * len(features) + 3
+    figure, ax = new_diagram(width=9.4, height=9.4 * (top + 2) / 102, top=top)
+    middle = (top - 3) / 2
+    diagram_picture(ax, 0, middle - 6, 12, image)
+    diagram_box(ax, 17, middle - 5, 12, 10, "teacher\n(frozen)", BLUE)
+    diagram_arrow(ax, 12.5, middle, 16.5, middle)
+    diagram_box(ax, 86, middle - 6, 13, 12, "enlarge, add:\nmap 256 x 256\nscore = largest", LIGHT_GREY)
+    for k, t in enumerate(features):
+        y = 15 * (len(features) - 1 - k) + 1
+        diagram_arrow(ax, 29.5, middle, 35, y + 5)
+        diagram_stack(ax, 36, y, 10, t[0][strongest_channels(t, 3)], NORMAL)
+        ax.text(55, y + 5, f"level {k + 1}\n{t.shape[1]} channels\n{t.shape[2]} x {t.shape[3]}", fontsize=8.5,
+                ha="center", va="center")
+        diagram_box(ax, 63, y + 1, 17, 9, "distance to nearest\nstored feature", ORANGE)
+        diagram_arrow(ax, 80.5, y + 5.5, 85.5, middle)
     return figure
 
 
@@ -111,31 +124,52 @@ def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[i
     return figure
 
 
-def level_maps(category: Category, index: int, levels: list[Tensor], total: Tensor) -> Figure:
-    """One image, its distance map at each level, each on a scale of its own, and their sum."""
-    figure, axes = new_figure(1, 2 + len(levels), width=1.9, height=1.9)
-    mask = None if category.masks is None else category.masks[index]
-    picture(axes[0, 0], category.test[index], mask=mask, title=defect_name(category, index))
-    for k, (ax, level) in enumerate(zip(axes[0, 1:], levels, strict=False)):
-        picture(ax, level, cmap=CMAP, title=f"level {k + 1}: {level.shape[-1]} x {level.shape[-1]}")
-    picture(axes[0, -1], total, mask=mask, cmap=CMAP, title="sum at 256 x 256")
+def border_profile(before: Tensor, after: Tensor) -> Figure:
+    """Mean map of normal images before and after damping on one scale, and its mean by distance from the edge."""
+    means = {"as computed": before.mean(dim=0), "damped": after.mean(dim=0)}
+    scale = {"vmin": min(m.min().item() for m in means.values()), "vmax": max(m.max().item() for m in means.values())}
+    figure, axes = new_figure(1, 3, width=2.6, height=2.5, gridspec_kw={"width_ratios": [1, 1, 1.5]})
+    i = torch.arange(before.shape[-1])
+    distance = torch.minimum(i, i.flip(0))
+    distance = torch.minimum(distance[:, None], distance).flatten()         # (H, W) -> (H W,): to the nearest edge
+    curves = axes[0, 2]
+    for ax, (name, mean), style in zip(axes[0, :2], means.items(), ("--", "-"), strict=True):
+        shown = picture(ax, mean, cmap=CMAP, title=f"{name}: mean map", **scale)
+        by_distance = distance.bincount(mean.flatten()) / distance.bincount()
+        curves.plot(by_distance[:64], style, color=ANOMALOUS if style == "--" else NORMAL, label=name)
+    figure.colorbar(shown, ax=axes[0, 1], label="pixel score", shrink=0.8, pad=0.03)
+    curves.set(xlabel="distance to the nearest edge (pixels of 256)", ylabel="mean score", ylim=(0, None))
+    curves.legend()
     return figure
 
 
-def score_histogram(scores: Tensor, labels: Tensor, *, threshold: float | None = None) -> Figure:
-    """Image scores of normal and anomalous test images, each image a tick below its histogram."""
-    figure, axes = new_figure(1, 1, width=5.6, height=2.5)
+def level_maps(category: Category, index: int, levels: list[Tensor], total: Tensor) -> Figure:
+    """One image, its distance map at each level, each on a scale of its own beside a bar, and their sum."""
+    figure, axes = new_figure(1, 2 + len(levels), width=2.1, height=1.9)
+    mask = None if category.masks is None else category.masks[index]
+    picture(axes[0, 0], category.test[index], mask=mask, title=defect_name(category, index))
+    titles = [f"level {k + 1}: {m.shape[-1]} x {m.shape[-1]}" for k, m in enumerate(levels)] + ["sum, border damped"]
+    for ax, m, title in zip(axes[0, 1:], [*levels, total], titles, strict=True):
+        shown = picture(ax, m, mask=mask, cmap=CMAP, title=title)
+        figure.colorbar(shown, ax=ax, shrink=0.75, pad=0.02).ax.tick_params(labelsize=7)
+    return figure
+
+
+def score_strips(scores: Tensor, labels: Tensor, *, threshold: float | None = None) -> Figure:
+    """A dot per test image at its score, normal and anomalous ones in rows of their own."""
+    figure, axes = new_figure(1, 1, width=6.8, height=1.7)
     ax = axes[0, 0]
-    scores = np.asarray(scores)
-    labels = np.asarray(labels, bool)
-    bins = np.linspace(scores.min(), scores.max(), 25)
-    for name, chosen, colour, y in [("normal", ~labels, NORMAL, -0.6), ("anomalous", labels, ANOMALOUS, -1.3)]:
-        ax.hist(scores[chosen], bins, color=colour, alpha=0.55, label=f"{name} ({chosen.sum()})")
-        ax.plot(scores[chosen], np.full(chosen.sum(), y), "|", color=colour, ms=7)
+    scores, labels = np.asarray(scores), np.asarray(labels, bool)
+    jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(scores))     # of the drawing only
+    for y, (name, chosen, colour, mark) in enumerate([("normal", ~labels, NORMAL, "o"),
+                                                      ("anomalous", labels, ANOMALOUS, "^")]):
+        ax.plot(scores[chosen], y + jitter[chosen], mark, color=colour, ms=4, alpha=0.7, label=name)
     if threshold is not None:
-        ax.axvline(threshold, color=ACCENT, ls="--", lw=1, label=f"threshold {threshold:.2f}")
-    ax.set(xlabel="image score (largest pixel of its map)", ylabel="images", yticks=np.arange(0, ax.get_ylim()[1], 2))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        ax.axvline(threshold, color=ACCENT, ls="--", lw=1)
+        ax.annotate(f"threshold {threshold:.3g}", (threshold, 1), (4, 3), xycoords=("data", "axes fraction"),
+                    textcoords="offset points", fontsize=8.5)
+    ax.set(xlabel="image score (largest pixel of its map)", yticks=[0, 1], ylim=(1.5, -0.5),
+           yticklabels=[f"normal ({(~labels).sum()})", f"anomalous ({labels.sum()})"])
     return figure
 
 
@@ -223,6 +257,28 @@ def change_table(rows: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
+def number_dots(rows: dict[str, dict[str, float]]) -> Figure:
+    """Numbers of several maps or methods: a dot each on a line per number, the values beside."""
+    names, columns = list(rows), list(next(iter(rows.values())))
+    figure, axes = new_figure(1, 1, width=5.2 + 0.75 * len(names), height=0.36 * len(columns) + 0.9)
+    ax, y = axes[0, 0], np.arange(len(columns))
+    colours = (NORMAL, ANOMALOUS, "#029e73", "#de8f05", "#cc78bc", QUIET)
+    marks = zip(("o", "D", "^", "s", "v", "P"), colours, strict=True)
+    ax.hlines(y, 0, 1, color="0.9", lw=1, zorder=0)
+    for k, (name, (mark, colour)) in enumerate(zip(names, marks, strict=False)):
+        values = np.array([rows[name][c] for c in columns], float)
+        ax.plot(values, y, mark, color=colour, ms=6.5, alpha=0.85, label=name)
+        ax.annotate(name.replace(" ", "\n"), (1, 1), (24 + 54 * k, 4), xycoords="axes fraction", fontsize=8.5,
+                    textcoords="offset points", color=colour, ha="center", va="bottom", annotation_clip=False)
+        for at, value in zip(y, values, strict=True):
+            ax.annotate(f"{value:.3f}", (1, at), (24 + 54 * k, 0), xycoords=("axes fraction", "data"), fontsize=9,
+                        textcoords="offset points", ha="center", va="center", annotation_clip=False)
+    ax.set(xlim=(0, 1.02), ylim=(len(columns) - 0.5, -0.5), yticks=y, xlabel="value",
+           yticklabels=[METRIC_NAMES.get(c, c) for c in columns])
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=min(len(names), 3), fontsize=8.5)
+    return figure
+
+
 def protocol_changes(rows: list[dict]) -> Figure:
     """How far each published choice moves each number: a dot per variant, named where it moves by 0.015 and more."""
     groups = list(dict.fromkeys((r["what"], r["metric"]) for r in rows if r["what"] != "ours"))
@@ -242,13 +298,15 @@ def protocol_changes(rows: list[dict]) -> Figure:
     return figure
 
 
-def mask_rules(mask: Tensor, rounded: dict[str, Tensor]) -> Figure:
-    """A mask next to what each rounding rule leaves of it at a smaller size."""
-    figure, axes = new_figure(1, 1 + len(rounded), width=1.8, height=2.0)
-    everything = {f"mask, {mask.shape[-1]} px": mask} | rounded
-    for ax, (title, m) in zip(axes.flat, everything.items(), strict=True):
-        title = f"{title}\n{int(m.sum())} px"
-        picture(ax, torch.as_tensor(m).float(), title=title, cmap="gray_r", interpolation="nearest")
-        for spine in ax.spines.values():
-            spine.set_visible(True)
+def mask_rules(image: Tensor, mask: Tensor, rounded: dict[str, Tensor]) -> Figure:
+    """The part of an image with its defect, and over it what each rounding rule leaves of the mask, pixel by pixel."""
+    figure, axes = new_figure(1, 1 + len(rounded), width=2.0, height=2.2)
+    rows, columns = np.asarray(mask).nonzero()
+    middle, half = (rows.mean(), columns.mean()), max(np.ptp(rows), np.ptp(columns)) / 2 + 14
+    for ax, (title, m) in zip(axes.flat, ({f"mask, {mask.shape[-1]} px": mask} | rounded).items(), strict=True):
+        picture(ax, image, mask=mask, title=f"{title}: {int(m.sum())} px")
+        if m is not mask:
+            ax.imshow(np.where(np.asarray(m), 1.0, np.nan), extent=(0, 256, 256, 0), cmap="autumn", alpha=0.55)
+        ax.set(xlim=(max(middle[1] - half, 0), min(middle[1] + half, 256)),
+               ylim=(min(middle[0] + half, 256), max(middle[0] - half, 0)))
     return figure

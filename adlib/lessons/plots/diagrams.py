@@ -1,9 +1,11 @@
-"""Diagrams of the lessons: boxes with text, and arrows between them."""
+"""Diagrams of the lessons: boxes with text, pictures, stacks of feature channels, and arrows between them."""
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from adlib.lessons.plots import new_figure
+from adlib.lessons.plots import Array, new_figure
 
 # Boxes of a diagram. Of a network's: blue is the teacher, green the student, orange what compares them.
 BLUE, GREEN, ORANGE, PINK, LIGHT_GREY = "#cfe2f3", "#d9ead3", "#fce5cd", "#ead1dc", "0.93"
@@ -26,6 +28,29 @@ def diagram_box(ax: Axes, x: float, y: float, width: float, height: float, text:
     ax.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=8.5)
 
 
-def diagram_arrow(ax: Axes, x0: float, y0: float, x1: float, y1: float) -> None:
-    """An arrow of a diagram."""
-    ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.9})
+def diagram_arrow(ax: Axes, x0: float, y0: float, x1: float, y1: float, *, bend: float = 0.0) -> None:
+    """An arrow of a diagram, straight or bent."""
+    ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.9,
+                                                    "connectionstyle": f"arc3,rad={bend}"})
+
+
+def diagram_picture(ax: Axes, x: float, y: float, size: float, image: Array, *, frame: str = "0.3", **options) -> None:
+    """A small picture, (3, H, W) or (H, W), with a frame; (x, y) is its lower left corner."""
+    from matplotlib.patches import Rectangle
+
+    image = np.asarray(image)
+    image = image.transpose(1, 2, 0) if image.ndim == 3 else image      # (3, H, W) -> (H, W, 3)
+    ax.imshow(image, extent=(x, x + size, y, y + size), aspect="auto", zorder=2, **options)
+    ax.add_patch(Rectangle((x, y), size, size, fc="none", ec=frame, lw=1.4, zorder=3))
+
+
+def diagram_stack(ax: Axes, x: float, y: float, size: float, planes: Tensor, frame: str) -> None:
+    """Channels of one level, (C, H, W), one behind the other; the first of them in front."""
+    for k in reversed(range(len(planes))):
+        plane = planes[k].detach().float().cpu()
+        diagram_picture(ax, x + 0.9 * k, y + 0.9 * k, size, plane, frame=frame, cmap="gray")
+
+
+def strongest_channels(t: Tensor, count: int) -> Tensor:
+    """Which channels of (1, C, H, W) features vary most over the image, strongest first."""
+    return t[0].float().flatten(1).std(dim=1).argsort(descending=True)[:count]

@@ -1,47 +1,96 @@
 """Figures of lesson 01: two pyramids, their distance at each level, and how it changes while the student learns."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.data.category import Category
 from adlib.explorer import CMAP, normal_scale
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, OUTLINE, QUIET, defect_name, new_figure, picture
-from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
+from adlib.lessons.plots import (
+    ACCENT,
+    ANOMALOUS,
+    METHOD_MARKS,
+    NORMAL,
+    OUTLINE,
+    QUIET,
+    defect_name,
+    new_figure,
+    picture,
+)
+from adlib.lessons.plots.diagrams import diagram_arrow, diagram_picture, diagram_stack, new_diagram, strongest_channels
+from adlib.metrics import METRIC_NAMES
 from adlib.networks.layers import upsample
 
+TEACHER, STUDENT = "#0173b2", "#029e73"         # blue and green, as in the diagrams' boxes
 
-def stfpm_architecture(shapes: dict[int, tuple[int, int]], size: int) -> Figure:
-    """Teacher above, student below, a distance at each level between them; `shapes` holds (C, H) of each level."""
-    figure, ax = new_diagram(width=9.6, height=3.6, top=40)
-    diagram_box(ax, 0, 16, 11, 9, f"image\n3 x {size} x {size}", LIGHT_GREY)
-    step = 66 / len(shapes)
-    for y, name, colour in [(30, "teacher\nfrozen", BLUE), (1, "student\ntrained", GREEN)]:
-        diagram_box(ax, 16, y, 9, 9, name, colour)
-        diagram_arrow(ax, 11, 20.5, 16, y + 4.5)
-        for k, (level, (channels, side)) in enumerate(shapes.items()):
-            x = 29 + step * k * 0.8
-            diagram_box(ax, x, y, 13, 9, f"level {level}\n{channels} x {side} x {side}", colour)
-            diagram_arrow(ax, x - 4 if k == 0 else x - step * 0.8 + 13, y + 4.5, x, y + 4.5)
-    for k, (_, side) in enumerate(shapes.values()):
-        x = 29 + step * k * 0.8
-        diagram_box(ax, x, 16, 13, 9, f"1 - cos\n{side} x {side}", ORANGE)
-        diagram_arrow(ax, x + 6.5, 30, x + 6.5, 25)
-        diagram_arrow(ax, x + 6.5, 10, x + 6.5, 16)
-    diagram_box(ax, 86, 16, 14, 9, "product\nmap 256 x 256", LIGHT_GREY)
-    diagram_arrow(ax, 29 + step * (len(shapes) - 1) * 0.8 + 13, 20.5, 86, 20.5)
+
+def stfpm_architecture(image: Tensor, t: dict[int, Tensor], s: list[Tensor], distances: list[Tensor],
+                       fused: Tensor) -> Figure:
+    """A row per level: channels of teacher and student, their distance, and the product of all distances.
+
+    Parameters
+    ----------
+    image : (3, S, S)
+    t : dict of a level to (1, C_k, H_k, W_k) teacher features
+    s : list of the student's
+    distances : list of (H_k, W_k) maps
+    fused : (H, W)
+    """
+    top = 17 * len(t) + 3
+    figure, ax = new_diagram(width=9.4, height=9.4 * (top + 2) / 102, top=top)
+    middle = (top - 3) / 2
+    diagram_picture(ax, 0, middle - 6, 12, image)
+    ax.text(27, top, "teacher (frozen)", color=TEACHER, ha="center", va="bottom", fontsize=9.5)
+    ax.text(50, top, "student (trained)", color=STUDENT, ha="center", va="bottom", fontsize=9.5)
+    ax.text(72.5, top, "1 - cos", ha="center", va="bottom", fontsize=9.5)
+    for k, ((level, x), own, d) in enumerate(zip(t.items(), s, distances, strict=True)):
+        y = 17 * (len(t) - 1 - k) + 1
+        chosen = strongest_channels(x, 3)
+        diagram_stack(ax, 21, y, 11, x[0][chosen], TEACHER)
+        diagram_stack(ax, 44, y, 11, own[0][chosen], STUDENT)
+        ax.text(39, y + 5, f"level {level}\n{x.shape[1]} channels\n{x.shape[2]} x {x.shape[3]}", fontsize=8,
+                ha="center", va="center")
+        diagram_picture(ax, 67, y, 11, d, cmap=CMAP)
+        diagram_arrow(ax, 33, y + 13, 67, y + 9.5, bend=-0.12)
+        diagram_arrow(ax, 57.5, y + 5, 66.5, y + 5)
+        diagram_arrow(ax, 78.5, y + 5.5, 83.4, middle)
+        if k:
+            diagram_arrow(ax, 26.5, y + 17, 26.5, y + 13.5)
+            diagram_arrow(ax, 49.5, y + 17, 49.5, y + 13.5)
+    diagram_arrow(ax, 12.5, middle, 20.5, top - 12)
+    ax.plot([6, 6, 42], [middle + 6.5, top - 1.2, top - 1.2], color="0.3", lw=0.9)
+    diagram_arrow(ax, 41.5, top - 1.2, 44.3, top - 5)
+    ax.text(85, middle, "×", fontsize=17, ha="center", va="center")
+    diagram_arrow(ax, 86.6, middle, 88.6, middle)
+    diagram_picture(ax, 89, middle - 5.5, 11, fused, cmap=CMAP)
+    ax.text(94.5, middle + 6.5, "map", ha="center", va="bottom", fontsize=9.5)
     return figure
 
 
 def feature_planes(category: Category, index: int, features: dict[int, Tensor], *, planes: int = 4) -> Figure:
-    """One image and a few teacher channels at each level: those that vary most over it."""
-    figure, axes = new_figure(len(features), 1 + planes, width=1.5, height=1.6)
+    """One image and a few teacher channels at each level: those that vary most over it; white is zero."""
+    figure, axes = new_figure(len(features), 1 + planes, width=1.6, height=1.6)
     for row, (level, t) in zip(axes, features.items(), strict=True):
         picture(row[0], category.test[index], title=defect_name(category, index))
         row[0].set_ylabel(f"level {level}")
-        strongest = t[0].flatten(1).std(dim=1).argsort(descending=True)[:planes]
-        for ax, c in zip(row[1:], strongest.tolist(), strict=True):
-            picture(ax, t[0, c].cpu(), cmap="gray", title=f"channel {c}")
+        chosen = strongest_channels(t, planes).tolist()
+        limit = t[0, chosen].abs().max().item()
+        for ax, c in zip(row[1:], chosen, strict=True):
+            shown = picture(ax, t[0, c].cpu(), cmap="PuOr_r", title=f"channel {c}", vmin=-limit, vmax=limit)
+        figure.colorbar(shown, ax=row, shrink=0.8, pad=0.01, label="feature")
+    return figure
+
+
+def rates_and_paths(rates: dict[str, np.ndarray], paths: dict[str, np.ndarray]) -> Figure:
+    """Learning rates by step, and where a weight is that each of them moves; 0 is the best weight."""
+    figure, axes = new_figure(1, 2, width=3.8, height=2.3)
+    for (name, rate), colour, style in zip(rates.items(), (ANOMALOUS, NORMAL), ("--", "-"), strict=True):
+        axes[0, 0].plot(rate, style, color=colour, label=name)
+        axes[0, 1].plot(paths[name], color=colour, lw=0.8, alpha=0.85)
+    axes[0, 0].set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    axes[0, 1].set(xlabel="step", ylabel="weight (best: 0)")
+    axes[0, 0].legend()
     return figure
 
 
@@ -54,17 +103,25 @@ def training_curve(losses: list[float], validation: list[tuple[int, float]] = ()
         ax.plot(*zip(*validation, strict=True), "o-", color=ANOMALOUS, ms=3, lw=1.2, label="validation")
     if kept is not None:
         ax.axvline(kept, color=ACCENT, ls="--", lw=1, label=f"kept: step {kept}")
-    ax.set(xlabel="step", ylabel="loss, summed over levels", yscale="log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")      # else the decades are enough
-    ax.locator_params(axis="x", integer=True)
+    ax.set(xlabel="step", ylabel="loss, summed over levels")
+    plain_log(ax)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
+def plain_log(ax: Axes) -> None:
+    """A logarithmic y axis with plain numbers at 1, 2 and 5, and whole steps on x."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.locator_params(axis="x", integer=True)
+
+
 def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *, levels: list[int],
-         angles: np.ndarray, normal_angles: np.ndarray, shares: np.ndarray) -> Figure:
+         angles: np.ndarray, normal_angles: np.ndarray, shares: np.ndarray, scale: dict[str, float]) -> Figure:
     """One pixel taken apart: the angle between teacher and student at each level, and each level's share of the score.
 
     Parameters
@@ -72,11 +129,13 @@ def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *,
     spot : (row, column) at 256 x 256
     angles, shares : (K,) degrees; parts of 1
     normal_angles : (K, 3) degrees, the 5 %, 50 % and 95 % quantiles over validation images
+    scale : dict
+        Colour limits of the map, those of all maps.
     """
     figure, axes = new_figure(1, 4, width=2.3, height=2.3, gridspec_kw={"width_ratios": [1, 1, 1.3, 1]})
     image, heat, degrees, share = axes[0]
     picture(image, category.test[index], title=defect_name(category, index))
-    picture(heat, map_, cmap=CMAP, title="map")
+    picture(heat, map_, cmap=CMAP, title="map", **scale)
     for ax in (image, heat):
         ax.plot(spot[1], spot[0], "+", color=OUTLINE, ms=13, mew=1.6)
     names, y = [f"level {level}" for level in levels], np.arange(len(levels))
@@ -107,10 +166,30 @@ def compare_losses(runs: dict[str, list[float]], *, ylabel: str = "loss, summed 
                    yscale: str = "log") -> Figure:
     """Training losses of several trainings, one line each."""
     figure, axes = new_figure(1, 1, width=6.4, height=2.4)
-    styles = zip((NORMAL, ANOMALOUS, ACCENT), ("-", "--", "-."), strict=True)
+    ax, styles = axes[0, 0], zip((NORMAL, ANOMALOUS, ACCENT), ("-", "--", "-."), strict=True)
     for (name, losses), (colour, style) in zip(runs.items(), styles, strict=False):
-        axes[0, 0].plot(np.arange(1, len(losses) + 1), losses, style, color=colour, lw=1.2, label=name)
-    axes[0, 0].set(xlabel="step", ylabel=ylabel, yscale=yscale)
-    axes[0, 0].locator_params(axis="x", integer=True)
-    axes[0, 0].legend()
+        ax.plot(np.arange(1, len(losses) + 1), losses, style, color=colour, lw=1.2, label=name)
+    ax.set(xlabel="step", ylabel=ylabel)
+    if yscale == "log":
+        plain_log(ax)
+    ax.locator_params(axis="x", integer=True)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def seed_dots(entries: list[dict], methods: tuple[str, ...], *, number: str = "image_auroc") -> Figure:
+    """A row per category of ledger entries: each method's mean over seeds, whiskers from worst seed to best."""
+    categories = sorted({e["category"] for e in entries})
+    figure, axes = new_figure(1, 1, width=6.2, height=0.4 * len(categories) + 0.8)
+    ax = axes[0, 0]
+    for k, method in enumerate(methods):
+        colour, mark = METHOD_MARKS[method]
+        for y, category in enumerate(categories):
+            values = [float(e[number]) for e in entries if (e["method"], e["category"]) == (method, category)]
+            at = y + 0.24 * (k - (len(methods) - 1) / 2)
+            ax.plot([min(values), max(values)], [at, at], color=colour, lw=1.5)
+            ax.plot(np.mean(values), at, mark, color=colour, ms=7, label=method if y == 0 else None)
+    ax.set(yticks=range(len(categories)), yticklabels=[c.replace("_", " ") for c in categories],
+           xlabel=METRIC_NAMES[number], ylim=(len(categories) - 0.5, -0.5))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
