@@ -168,9 +168,11 @@ def pro_one_by_one(scores, mask):
     return np.trapezoid(np.append(overlap[inside], np.interp(0.3, fpr, overlap)), np.append(fpr[inside], 0.3)) / 0.3
 
 
-def pro_with(scores, mask, *, end=True, divide=True, limit=0.3, ramp=False, mean=False, of_all=False):
+def pro_with(scores, mask, *, end=True, divide=True, limit=0.3, ramp=False, mean=False, of_all=False,
+             flagged=False):
     fpr, overlap = steps_of_equal_scores(scores, mask)
-    fpr = fpr * (~mask).mean() if of_all else fpr
+    fpr = fpr * (~mask).mean() if of_all or flagged else fpr
+    fpr = fpr + overlap * mask.mean() if flagged else fpr
     inside = fpr <= limit
     x, y = fpr[inside], overlap[inside]
     if mean:
@@ -201,6 +203,7 @@ def pro_with(scores, mask, *, end=True, divide=True, limit=0.3, ramp=False, mean
     (pro_one_by_one, "must enter together"),
     (lambda s, m: pro_with(s, m, mean=True), "the mean over points"),
     (lambda s, m: pro_with(s, m, of_all=True), "of the normal pixels, not of all"),
+    (lambda s, m: pro_with(s, m, flagged=True), "is no false-positive rate"),
     (lambda s, m: 0.123, "draw the curve"),
     (lambda s, m: float("nan"), "draw the curve"),
 ])

@@ -35,11 +35,11 @@ def judge_function(answer: object, right: Callable, cases: list[tuple], praise: 
     """Print the verdict on a function of tensors or arrays; `wrong` maps hints to plausible wrong versions of it."""
     if (found := try_out(answer, cases)) is None:
         return None
-    expected = [right(*case) for case in cases]
+    expected = [as_floats(right(*case)) for case in cases]
     if all(map(alike, found, expected)):
         return print(f"right: {praise}")
     for hint, version in wrong.items():
-        if all(map(alike, found, [version(*case) for case in cases])):
+        if all(map(alike, found, [as_floats(version(*case)) for case in cases])):
             return print(f"not yet: {hint}")
     shapes = [tuple(x[0].shape) for x in (found, expected)]
     if shapes[0] != shapes[1]:
@@ -57,11 +57,14 @@ def try_out(answer: object, cases: list[tuple]) -> list[Tensor] | None:
         found = [answer(*deepcopy(case)) for case in cases]
         if any(x is None or x is ... for x in found):
             return print("not yet: your function returns nothing")
-        found = [x.detach().cpu() if isinstance(x, Tensor) else np.asarray(x) for x in found]
-        return [torch.as_tensor(x).float() for x in found]
+        return [as_floats(x) for x in found]
     except Exception as error:      # whatever a reader's code raises is a hint for the reader
         return print(f"not yet: it raises {type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
+def as_floats(x: object) -> Tensor:
+    return torch.as_tensor(x.detach().cpu() if isinstance(x, Tensor) else np.asarray(x)).float()
+
+
 def alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b.float(), rtol=1e-3, atol=1e-5)
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-3, atol=1e-5)

@@ -72,9 +72,10 @@ def nearest_patch_diagram(image: Tensor, features: list[Tensor]) -> Figure:
         y = 15 * (len(features) - 1 - k) + 1
         diagram_arrow(ax, 29.5, middle, 35, y + 5)
         diagram_stack(ax, 36, y, 10, t[0][strongest_channels(t, 3)], NORMAL)
-        ax.text(55, y + 5, f"level {k + 1}\n{t.shape[1]} channels\n{t.shape[2]} x {t.shape[3]}", fontsize=8.5,
+        ax.text(54, y + 5, f"level {k + 1}\n{t.shape[1]} channels\n{t.shape[2]} x {t.shape[3]}", fontsize=8.5,
                 ha="center", va="center")
         diagram_box(ax, 63, y + 1, 17, 9, "distance to nearest\nstored feature", ORANGE)
+        diagram_arrow(ax, 59.5, y + 5.5, 62.5, y + 5.5)
         diagram_arrow(ax, 80.5, y + 5.5, 85.5, middle)
     return figure
 
@@ -124,22 +125,27 @@ def side_by_side(category: Category, columns: dict[str, Tensor], indices: list[i
     return figure
 
 
-def border_profile(before: Tensor, after: Tensor) -> Figure:
-    """Mean map of normal images before and after damping on one scale, and its mean by distance from the edge."""
-    means = {"as computed": before.mean(dim=0), "damped": after.mean(dim=0)}
-    scale = {"vmin": min(m.min().item() for m in means.values()), "vmax": max(m.max().item() for m in means.values())}
-    figure, axes = new_figure(1, 3, width=2.6, height=2.5, gridspec_kw={"width_ratios": [1, 1, 1.5]})
-    i = torch.arange(before.shape[-1])
-    distance = torch.minimum(i, i.flip(0))
-    distance = torch.minimum(distance[:, None], distance).flatten()         # (H, W) -> (H W,): to the nearest edge
-    curves = axes[0, 2]
-    for ax, (name, mean), style in zip(axes[0, :2], means.items(), ("--", "-"), strict=True):
-        shown = picture(ax, mean, cmap=CMAP, title=f"{name}: mean map", **scale)
-        by_distance = distance.bincount(mean.flatten()) / distance.bincount()
-        curves.plot(by_distance[:64], style, color=ANOMALOUS if style == "--" else NORMAL, label=name)
-    figure.colorbar(shown, ax=axes[0, 1], label="pixel score", shrink=0.8, pad=0.03)
-    curves.set(xlabel="distance to the nearest edge (pixels of 256)", ylabel="mean score", ylim=(0, None))
-    curves.legend()
+def border_peaks(maps: dict[str, tuple[Tensor, Tensor]], strip: int) -> Figure:
+    """A row per category: where normal (N, H, W) maps peak before and after damping, and their deviation by ring."""
+    from matplotlib.patches import Rectangle
+
+    figure, axes = new_figure(len(maps), 3, width=2.4, height=2.3, gridspec_kw={"width_ratios": [1, 1, 1.4]})
+    for row, (category, pair) in zip(axes, maps.items(), strict=True):
+        side = pair[0].shape[-1]
+        i = torch.arange(side)
+        ring = torch.minimum(i, side - 1 - i)
+        ring = torch.minimum(ring[:, None], ring)                               # (H, W): distance to the nearest edge
+        styles = [("as computed", ANOMALOUS, "--"), ("damped", NORMAL, "-")]
+        for ax, m, (name, colour, style) in zip(row, pair, styles, strict=False):
+            peak = m.flatten(1).argmax(dim=1)                                   # (N, H, W) -> (N,)
+            ax.plot(peak % side, peak // side, "o", color=colour, ms=4, alpha=0.7)
+            ax.add_patch(Rectangle((strip, strip), side - 2 * strip, side - 2 * strip, fc="none", ec=QUIET, ls=":"))
+            ax.set(xlim=(0, side), ylim=(side, 0), xticks=[], yticks=[], aspect="equal", title=f"{category}: {name}")
+            ax.spines[["top", "right"]].set_visible(True)
+            row[2].plot([m[:, ring == k].std() for k in range(48)], style, color=colour, label=name)
+        row[2].set(ylabel="deviation of scores", ylim=(0, None))
+        row[2].legend(fontsize=8)
+    axes[-1, 2].set_xlabel("distance to the nearest edge\n(pixels of 256)")
     return figure
 
 
@@ -281,17 +287,21 @@ def number_dots(rows: dict[str, dict[str, float]]) -> Figure:
 
 def protocol_changes(rows: list[dict]) -> Figure:
     """How far each published choice moves each number: a dot per variant, named where it moves by 0.015 and more."""
-    groups = list(dict.fromkeys((r["what"], r["metric"]) for r in rows if r["what"] != "ours"))
-    figure, axes = new_figure(1, 1, width=7.6, height=0.36 * len(groups) + 0.9)
+    rows = [r for r in rows if r["what"] != "ours"]
+    groups = list(dict.fromkeys((r["what"], r["metric"]) for r in rows))
+    figure, axes = new_figure(1, 1, width=7.6, height=0.4 * len(groups) + 0.9)
     ax = axes[0, 0]
     ax.axvline(0, color=ACCENT, lw=1)
-    for row in [r for r in rows if r["what"] != "ours"]:
-        y, moved = groups.index((row["what"], row["metric"])), row["difference"]
-        ax.scatter(moved, y, s=28, color=QUIET if abs(moved) < 0.015 else ANOMALOUS, zorder=2)
-        if abs(moved) >= 0.015:
-            side = "left" if moved > 0 else "right"
-            ax.annotate(f"{row['variant']} {moved:+.2f}", (moved, y), (6 if moved > 0 else -6, 0), fontsize=8, ha=side,
-                        textcoords="offset points", va="center")
+    for y, group in enumerate(groups):
+        ordered = sorted((r for r in rows if (r["what"], r["metric"]) == group), key=lambda r: r["difference"])
+        named = [r for r in ordered if abs(r["difference"]) >= 0.015]
+        for row in ordered:
+            moved = row["difference"]
+            ax.scatter(moved, y, s=28, color=ANOMALOUS if row in named else QUIET, zorder=2)
+            if row in named:        # one name above its dot, the next below: neighbours' names would overlap
+                side, lift = ("left", 6) if moved > 0 else ("right", -6), 6 * (-1) ** named.index(row)
+                ax.annotate(f"{row['variant']} {moved:+.2f}", (moved, y), (side[1], lift if len(named) > 1 else 0),
+                            fontsize=8, ha=side[0], textcoords="offset points", va="center")
     ax.set(yticks=range(len(groups)), yticklabels=[f"{what}: {METRIC_NAMES[metric]}" for what, metric in groups],
            xlabel="difference to the same number by this package's protocol", ylim=(len(groups) - 0.5, -0.8))
     ax.margins(x=0.2)
