@@ -177,7 +177,7 @@ def compare_losses(runs: dict[str, list[float]], *, ylabel: str = "loss, summed 
     return figure
 
 
-def seed_dots(entries: list[dict], methods: tuple[str, ...], *, number: str = "image_auroc") -> Figure:
+def category_dots(entries: list[dict], methods: tuple[str, ...], *, number: str = "image_auroc") -> Figure:
     """A row per category of ledger entries: each method's mean over seeds, whiskers from worst seed to best."""
     categories = sorted({e["category"] for e in entries})
     figure, axes = new_figure(1, 1, width=6.2, height=0.4 * len(categories) + 0.8)
