@@ -161,7 +161,7 @@ def level_maps(category: Category, index: int, levels: list[Tensor], total: Tens
     return figure
 
 
-def score_strips(scores: Tensor, labels: Tensor, *, threshold: float | None = None) -> Figure:
+def score_dots(scores: Tensor, labels: Tensor, *, threshold: float | None = None) -> Figure:
     """A dot per test image at its score, normal and anomalous ones in rows of their own."""
     figure, axes = new_figure(1, 1, width=6.8, height=1.7)
     ax = axes[0, 0]
