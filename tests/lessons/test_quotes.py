@@ -64,7 +64,7 @@ def test_a_sentence_bears_gaps(name, say, arguments, gap):
 
 
 def test_a_missing_extract_is_said(monkeypatch, capsys):
-    monkeypatch.setattr(quotes, "FOLDER", "notebooks/nowhere")
+    monkeypatch.setattr(quotes, "EXTRACTS", "notebooks/nowhere")
     for name, say, arguments in SENTENCES:
         assert not len(quotes.read_quoted(name))
         quotes.quote(name, say, *arguments)

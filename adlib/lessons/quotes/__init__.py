@@ -11,7 +11,7 @@ from adlib.runs import tables
 from adlib.settings import find_input
 
 __all__ = ["quote", "read_quoted"]
-FOLDER = "notebooks/results"
+EXTRACTS = "notebooks/results"
 LEDGER_EXTRACTS = ("demo", "ablations", "threads")      # with a ledger's columns; the others have their own
 
 
@@ -21,12 +21,12 @@ def quote(name: str, say: Callable[..., str], *arguments, **options) -> None:
 
     rows = read_quoted(name)
     display(Markdown(say(rows, *arguments, **options) if len(rows) else
-                     f"(`{FOLDER}/{name}.csv` is not there, so nothing is said of the reference sweep here.)"))
+                     f"(`{EXTRACTS}/{name}.csv` is not there, so nothing is said of the reference sweep here.)"))
 
 
 def read_quoted(name: str) -> pd.DataFrame:
     """An extract by its name; without rows where the file is missing."""
-    path = find_input(f"{FOLDER}/{name}.csv")
+    path = find_input(f"{EXTRACTS}/{name}.csv")
     if name in LEDGER_EXTRACTS:
         return tables.read_extract(path) if path.is_file() else tables.frame([])
     return pd.read_csv(path) if path.is_file() else pd.DataFrame()

@@ -17,7 +17,7 @@ from adlib.runs import bootstrap, report, tables
 from adlib.settings import METRIC_NAMES, METRICS
 
 BASELINE = "nearest"
-KINDS = ("textures", "objects")
+TEXTURES_AND_OBJECTS = ("textures", "objects")
 GRADES = {"**": "also on categories like these", "*": "on these categories", "": "within the noise"}
 
 
@@ -130,14 +130,14 @@ def say_winners(rows: pd.DataFrame, metrics: list[str]) -> str:
 def say_kinds(rows: pd.DataFrame, metrics: list[str]) -> str:
     """How methods do on textures and on objects, and whether another kind would have another winner."""
     known = tables.kinds(rows)
-    if not set(KINDS) <= {*known}:
+    if not set(TEXTURES_AND_OBJECTS) <= {*known}:
         return "The kinds of these categories are not known."
     lines = []
     for metric in metrics:
         wide = means_of(rows, metric)
-        means = {k: wide[[c for c in known[k] if c in wide]].mean(axis=1) for k in (*KINDS, "all")}
+        means = {k: wide[[c for c in known[k] if c in wide]].mean(axis=1) for k in (*TEXTURES_AND_OBJECTS, "all")}
         leans = [f"{m} {tables.in_points(means['objects'][m] - means['textures'][m]):+.1f}" for m in wide.index]
-        best = [f"{means[k].idxmax()} on {k} ({means[k].max():.2f})" for k in (*KINDS, "all")]
+        best = [f"{means[k].idxmax()} on {k} ({means[k].max():.2f})" for k in (*TEXTURES_AND_OBJECTS, "all")]
         lines.append(f"- {METRIC_NAMES[metric]}: objects less textures, in points: {', '.join(leans)}. The highest "
                      f"mean: {listing(best)}.")
     return "\n".join(["In the reference sweep:", "", *lines, "",
