@@ -42,6 +42,12 @@ OTHERS = {
     "twin_visible": "at visible positions, twin trained without masks",
 }
 
+REPAIR = {                  # inside synthetic anomalies, against the clean image's teacher features
+    "repaired": "the student",
+    "corrupted": "teacher of the corrupted image",
+    "inside": "mean per position",
+}
+
 
 @torch.no_grad()
 def measure_effects(models: Mapping[str, nn.Module], category: Category, *, textures: Tensor | None = None,
@@ -157,21 +163,89 @@ def student_sees(table: pd.DataFrame) -> pd.DataFrame:
     })
 
 
-def plot_effects(table: pd.DataFrame) -> Figure:
+def nearer(own: float, other: float, than: str) -> str:
+    """How much nearer to the teacher one answer is than another, in words; under a percent is no difference."""
+    gain = 1 - own / other
+    if abs(gain) < 0.01:
+        return f"as near as {than}"
+    return f"{abs(gain):.0%} {'nearer' if gain > 0 else 'farther'} than {than}"
+
+
+def describe_effects(table: pd.DataFrame) -> str:
+    """What the table of one method says, as Markdown: a line per level, and at which of them every test holds."""
+    if len(names := table.index.unique("method")) != 1:
+        raise ValueError(f"expected the table of one method, not of {', '.join(names)}")
+    seen, lines = student_sees(table.fillna({"repaired": float("inf")})).droplevel("method"), []
+    tests = ["differs", "own", "beats_mean", *(["repairs"] if table["repaired"].notna().any() else [])]
+    for level, row in table.droplevel("method").iterrows():
+        share = row["student_apart"] / row["teacher_apart"]
+        lines.append(f"- **Level {level}**: two images get answers that are {share:.0%} as far apart as the teacher's "
+                     f"features. The answer to an image is {nearer(row['own'], row['other'], 'the one to another')} "
+                     f"and {nearer(row['own'], row['position'], 'the mean per position')}.")
+        if row[["repaired", "inside"]].notna().all():
+            lines[-1] += (f" Inside corruptions it is {nearer(row['repaired'], row['inside'], 'that mean')} and "
+                          f"{nearer(row['repaired'], row['corrupted'], 'the teacher of the corrupted image')}.")
+    good = [str(level) for level in seen.index[seen[tests].all(axis=1)]]
+    failed = [f"*{name}* at level {', '.join(str(level) for level in seen.index[~seen[name]])}"
+              for name in tests if not seen[name].all()]
+    verdict = f"All tests hold at level {', '.join(good)}." if good else "At no level do all tests hold."
+    return "\n".join(lines) + "\n\n" + verdict + (f" What fails: {'; '.join(failed)}." if failed else "")
+
+
+def plot_effects(table: pd.DataFrame, answers: Mapping[str, str] = ANSWERS) -> Figure:
     """A row of axes per method, a column per level: the student's own answer beside those that need no student."""
     methods, levels = (table.index.unique(name) for name in ("method", "level"))
-    figure, axes = new_figure(len(methods), len(levels), width=3.2, height=1.7, sharex=True, sharey=True)
-    colours = dict.fromkeys(ANSWERS, QUIET) | {"own": NORMAL, "other": ANOMALOUS, "position": ACCENT}
+    height = 0.75 + 0.2 * len(answers)
+    figure, axes = new_figure(len(methods), len(levels), width=3.2, height=height, sharex=True, sharey=True)
+    colours = {"own": NORMAL, "other": ANOMALOUS, "position": ACCENT,
+               "repaired": NORMAL, "corrupted": ANOMALOUS, "inside": ACCENT}
     for row, method in zip(axes, methods, strict=True):
         for ax, level in zip(row, levels, strict=True):
             if (method, level) in table.index:
-                values = table.loc[(method, level), list(ANSWERS)]
-                ax.barh(range(len(ANSWERS)), values, color=[colours[name] for name in ANSWERS], height=0.7)
+                values = table.loc[(method, level), list(answers)]
+                ax.barh(range(len(answers)), values, color=[colours.get(name, QUIET) for name in answers], height=0.7)
             ax.set_title(f"{method}, level {level}")
-        row[0].set_yticks(range(len(ANSWERS)), ANSWERS.values())
+        row[0].set_yticks(range(len(answers)), answers.values())
     axes[0, 0].invert_yaxis()       # shared by all
     for ax in axes[-1]:
         ax.set_xlabel("1 - cos to the teacher")
+    return figure
+
+
+def by_category(extract: pd.DataFrame) -> pd.DataFrame:
+    """Two shares per (category, seed, level) of an extract of one method's effects.
+
+    Parameters
+    ----------
+    extract : DataFrame
+        Rows of `effects.csv`: category, seed, level, and the columns of `measure_effects`.
+
+    Returns
+    -------
+    DataFrame
+        `apart`: how far two answers are apart, as a share of how far the teacher's are. `nearer`: by what share the
+        answer inside corruptions is nearer to the clean image than the mean per position.
+    """
+    rows = extract.set_index(["category", "seed", "level"]).sort_index()
+    return pd.DataFrame({"apart": rows["student_apart"] / rows["teacher_apart"],
+                         "nearer": 1 - rows["repaired"] / rows["inside"]})
+
+
+def plot_by_category(shares: pd.DataFrame) -> Figure:
+    """Both shares of `by_category`: a row per category, a mark per level, one for each seed."""
+    categories, levels = (shares.index.unique(name) for name in ("category", "level"))
+    figure, axes = new_figure(1, 2, width=4.0, height=0.36 * len(categories) + 0.9, sharey=True)
+    texts = {"apart": "two answers apart\n(% of the teacher's features)",
+             "nearer": "nearer than the mean per position\ninside corruptions (%)"}
+    for ax, (name, text), line in zip(axes[0], texts.items(), (100 * ALIVE, 0), strict=True):
+        ax.axvline(line, color=QUIET, ls=":", lw=1)
+        for level, colour, marker in zip(levels, (NORMAL, ANOMALOUS, ACCENT), "os^", strict=False):
+            own = shares.xs(level, level="level")[name]
+            y = [list(categories).index(c) for c in own.index.get_level_values("category")]
+            ax.plot(100 * own, y, marker, color=colour, ms=5, label=f"level {level}")
+        ax.set_xlabel(text)
+    axes[0, 0].set(yticks=range(len(categories)), yticklabels=categories, ylim=(len(categories) - 0.5, -0.5))
+    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -112,6 +113,8 @@ def test_every_method_has_its_rows(teacher, category, textures):
     assert not any(model.training for model in models.values())
     figure = effects.plot_effects(table)
     assert len(figure.axes) == 4 * 3
+    repair = effects.plot_effects(table.loc[["DeSTSeg"]], effects.REPAIR)
+    assert [len(ax.patches) for ax in repair.axes] == [3] * 3
 
 
 def test_a_generator_that_passes_on_what_it_gets_is_blind_behind_masks(teacher, category):
@@ -127,6 +130,51 @@ def test_a_generator_that_passes_on_what_it_gets_is_blind_behind_masks(teacher, 
 class Pass(nn.Module):
     def forward(self, x, mask=None):
         return x if mask is None else x * mask
+
+
+def made_up(**columns) -> pd.DataFrame:
+    """The table of one method with two levels, as if measured."""
+    names = dict.fromkeys([*effects.ANSWERS, *effects.OTHERS], float("nan"))
+    index = pd.MultiIndex.from_product([["DeSTSeg"], [1, 2]], names=["method", "level"])
+    return pd.DataFrame(names | columns, index=index)
+
+
+def test_sentences_say_what_the_table_holds():
+    table = made_up(own=[0.2, 0.5], other=[0.4, 0.5], position=[0.25, 0.4], teacher_apart=[0.6, 0.6],
+                    student_apart=[0.3, 0.006], repaired=[0.1, 0.3], inside=[0.2, 0.2], corrupted=[0.5, 0.3])
+    first, second, _, verdict = effects.describe_effects(table).split("\n")
+    assert "50% as far apart" in first
+    assert "50% nearer than the one to another and 20% nearer than the mean per position" in first
+    assert "Inside corruptions it is 50% nearer than that mean and 80% nearer than the teacher" in first
+    assert " 1% as far apart" in second
+    assert "as near as the one to another and 25% farther than the mean" in second
+    assert "50% farther than that mean and as near as the teacher" in second
+    assert verdict == ("All tests hold at level 1. What fails: *differs* at level 2; *own* at level 2; *beats_mean* at "
+                       "level 2; *repairs* at level 2.")
+
+
+def test_what_was_not_measured_is_not_spoken_of():
+    table = made_up(own=0.2, other=0.4, position=0.25, teacher_apart=0.6, student_apart=0.3)
+    text = effects.describe_effects(table)
+    assert "corruption" not in text
+    assert text.endswith("All tests hold at level 1, 2.")
+    with pytest.raises(ValueError, match="not of A, B"):
+        effects.describe_effects(pd.concat([table.rename({"DeSTSeg": name}) for name in "AB"]))
+
+
+def test_shares_by_category_against_division_by_hand():
+    rows = [{"category": c, "seed": s, "level": k, "student_apart": 0.1 * k, "teacher_apart": 0.5, "repaired": 0.1 + s,
+             "inside": 0.2} for c in ("circuit", "gravel") for s in (0, 1) for k in (1, 2)]
+    shares = effects.by_category(pd.DataFrame(rows))
+    assert shares.loc[("gravel", 0, 2)].tolist() == pytest.approx([0.4, 0.5])
+    assert shares.loc[("circuit", 1, 1)].tolist() == pytest.approx([0.2, -4.5])
+    apart, nearer = effects.plot_by_category(shares).axes
+    marks = {line.get_label(): line for line in apart.lines}
+    assert sorted(marks["level 2"].get_xdata()) == pytest.approx([40] * 4)
+    assert list(marks["level 1"].get_ydata()) == [0, 0, 1, 1]
+    assert list(apart.lines[0].get_xdata()) == pytest.approx([100 / 3] * 2)
+    assert [label.get_text() for label in apart.get_yticklabels()] == ["circuit", "gravel"]
+    assert len(nearer.lines) == 3
 
 
 def test_one_image_has_no_other(teacher, category):

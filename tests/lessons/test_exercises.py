@@ -15,9 +15,6 @@ SCORES = np.array([1.0, 5, 9, 12, 19.5, 20, 19, 18.04, 30, 31, 30.5, 40])
 LEVELS = [np.array([[[0.1, 0.9]], [[0.2, 0.3]], [[0.4, 0.5]]]), np.array([[[0.0, 0.6]], [[0.2, 0.3]], [[0.5, 0.7]]])]
 PRODUCT, TRUTH = LEVELS[0] * LEVELS[1], np.array([False, False, True])
 MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
-# Ten 8 x 8 masks: two empty, two with a corner pixel that shrinking does not see, six with one cell of four.
-DRAWN = torch.zeros(10, 8, 8)
-DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
 
 
 @pytest.mark.parametrize(("check", "answer", "rest", "expected"), [
@@ -81,25 +78,6 @@ DRAWN[2:4, 0, 0] = DRAWN[4:, 1, 1:3] = 1
     (destseg.learning_rate_of_a_small_batch, 3.2, (), "the paper's amounts to 12.8"),
     (destseg.learning_rate_of_a_small_batch, 0.8, (), "a square root"),
     (destseg.learning_rate_of_a_small_batch, 2, (), "write a sum over B images"),
-    (destseg.focal_loss_of_a_pixel, ..., (), "not yet: set"),
-    (destseg.focal_loss_of_a_pixel, 0.289, (), "right"),
-    (destseg.focal_loss_of_a_pixel, 0.00289, (), "here the truth is normal"),
-    (destseg.focal_loss_of_a_pixel, 1.204, (), "the cross-entropy"),
-    (destseg.focal_loss_of_a_pixel, 0.59, (), "gamma = 2"),
-    (destseg.focal_loss_of_a_pixel, 0.00975, (), "not p_t^4"),
-    (destseg.focal_loss_of_a_pixel, 0.0856, (), "which is 0.3"),
-    (destseg.focal_loss_of_a_pixel, 0.1255, (), "natural logarithm"),
-    (destseg.focal_loss_of_a_pixel, -0.289, (), "a loss is positive"),
-    (destseg.focal_loss_of_a_pixel, 0.7, (), "p_t is the probability"),
-    (destseg.share_of_empty_targets, ..., (DRAWN,), "not yet: set"),
-    (destseg.share_of_empty_targets, 0.4, (DRAWN,), "right"),
-    (destseg.share_of_empty_targets, 0.2, (DRAWN,), "before they are shrunk"),
-    (destseg.share_of_empty_targets, 4, (DRAWN,), "a number of masks"),
-    (destseg.share_of_empty_targets, 40, (DRAWN,), "not percent"),
-    (destseg.share_of_empty_targets, 0.6, (DRAWN,), "not empty"),
-    (destseg.share_of_empty_targets, 0.15, (DRAWN,), "mean coverage"),
-    (destseg.share_of_empty_targets, 0.85, (DRAWN,), "share of normal pixels"),
-    (destseg.share_of_empty_targets, 0.5, (DRAWN,), "for which masks its sum is 0"),
     (data_and_metrics.high_auroc_low_ap, ..., (MASK,), "not yet: set"),
     (data_and_metrics.high_auroc_low_ap, np.zeros((4, 4)), (MASK,), "finite array of shape (32, 32), this is (4, 4)"),
     (data_and_metrics.high_auroc_low_ap, "high", (MASK,), "an array of numbers"),

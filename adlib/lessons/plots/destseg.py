@@ -13,14 +13,50 @@ from adlib.perlin import fade
 COMPARISON_TEXTS = {"product": "T * S", "concat": "T, S", "distance": "1 - cos"}
 
 
-def destseg_architecture(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, compare: str,
-                         channels: int, width: int | None, decoder: bool, denoising: bool) -> Figure:
-    """Teacher above, student below, what is made of both at each level, and the segmentation network behind it.
+def two_stages(clean: Tensor, corrupted: Tensor, mask: Tensor, *, compare: str = "product", denoising: bool = True,
+               segmentation: bool = True) -> Figure:
+    """What learns in each stage, and what it is shown: (3, S, S) images and the (S, S) mask between them."""
+    rows = [("Stage 1: the student learns", (clean, corrupted if denoising else clean), ("frozen", "learns"))]
+    if segmentation:
+        rows.append(("Stage 2: the segmentation network learns", (corrupted, corrupted), ("frozen", "frozen")))
+    figure, ax = new_diagram(width=9.4, height=2.05 * len(rows), top=27 * len(rows), right=124)
+    limits = ax.get_xlim(), ax.get_ylim()
+    for row, (title, images, states) in enumerate(rows):
+        top = 27 * (len(rows) - row)
+        ax.text(0, top - 1.7, title, weight="bold", fontsize=9.5)
+        for y, image, name, state, colour in zip((top - 13, top - 25), images, ("teacher", "student"), states,
+                                                 (BLUE, GREEN), strict=True):
+            thumbnail(ax, image, 0, y)
+            ax.text(14.7, y + 6, "clean" if image is clean else "corrupted", ha="center", fontsize=7.5)
+            diagram_box(ax, 19, y + 1, 20, 8, f"{name}\n({state})", colour)
+            diagram_arrow(ax, 10.5, y + 5, 19, y + 5)
+            diagram_arrow(ax, 39, y + 5, 50, top - (13 if y == top - 13 else 15))
+        what = COMPARISON_TEXTS[compare] if row else "1 - cos: small, please"
+        diagram_box(ax, 50, top - 18, 24, 8, f"{what}\nat three levels", ORANGE)
+        if row:
+            diagram_box(ax, 82, top - 18, 20, 8, "segmentation\n(learns)", PINK)
+            diagram_arrow(ax, 74, top - 14, 82, top - 14)
+            diagram_arrow(ax, 102, top - 14, 110, top - 14)
+            thumbnail(ax, mask, 110.5, top - 19)
+            ax.text(115.5, top - 22, "target", ha="center", fontsize=8.5)
+    ax.set(xlim=limits[0], ylim=limits[1], aspect="equal")
+    return figure
 
-    `shapes` holds (C, H) of each level; `channels` enter the segmentation network, which `width` None leaves out.
+
+def thumbnail(ax: Axes, image: Tensor, x: float, y: float, side: float = 10) -> None:
+    """A small picture in a diagram: (3, S, S), or a mask (S, S)."""
+    pixels = np.asarray(image.permute(1, 2, 0) if image.ndim == 3 else image)
+    ax.imshow(pixels, extent=(x, x + side, y, y + side), cmap="gray", zorder=2)
+
+
+def student_pyramids(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, decoder: bool,
+                     denoising: bool) -> Figure:
+    """Stage 1: teacher above, student below, and what compares them at each level.
+
+    `shapes` holds (C, H) of each level.
     """
     bottom = 0 if decoder else 15
-    figure, ax = new_diagram(width=9.9, height=0.081 * (58 - bottom), top=56, right=118, bottom=bottom)
+    figure, ax = new_diagram(width=8.4, height=0.08 * (58 - bottom), top=56, right=98, bottom=bottom)
     rows = {"teacher": 47, "compare": 32, "decoder": 17, "encoder": 2}
     diagram_box(ax, 0, rows["teacher"], 14, 8, f"clean image\n3 x {size} x {size}", LIGHT_GREY)
     seen = "corrupted\nimage" if denoising else "clean\nimage"
@@ -28,13 +64,11 @@ def destseg_architecture(shapes: dict[int, tuple[int, int]], size: int, *, stude
     for k, (level, (c, side)) in enumerate(shapes.items()):
         x = 21 + 19 * k
         diagram_box(ax, x, rows["teacher"], 14, 8, f"teacher {level}\n{c} x {side} x {side}", BLUE)
-        diagram_box(ax, x, rows["compare"], 14, 8, COMPARISON_TEXTS[compare] if width else "1 - cos", ORANGE)
+        diagram_box(ax, x, rows["compare"], 14, 8, "1 - cos", ORANGE)
         diagram_box(ax, x, rows["decoder"], 14, 8, f"student {level}\n{c} x {side} x {side}", GREEN)
         diagram_arrow(ax, x - 5 if k else 14, rows["teacher"] + 4, x, rows["teacher"] + 4)
         diagram_arrow(ax, x + 7, rows["teacher"], x + 7, rows["compare"] + 8)
         diagram_arrow(ax, x + 7, rows["decoder"] + 8, x + 7, rows["compare"])
-        if k < len(shapes) - 1:
-            ax.plot([x + 14, x + 19], [rows["compare"] + 4] * 2, color="0.3", lw=0.9)      # collected, not passed on
         if decoder:
             diagram_box(ax, x, rows["encoder"], 14, 8, f"encoder\n{student_width * 2**k} x {side} x {side}", GREEN)
             diagram_arrow(ax, x - 5 if k else 14, rows["encoder"] + 4, x, rows["encoder"] + 4)
@@ -44,24 +78,32 @@ def destseg_architecture(shapes: dict[int, tuple[int, int]], size: int, *, stude
             diagram_arrow(ax, x - 5 if k else 14, rows["decoder"] + 4, x, rows["decoder"] + 4)
     if decoder:
         side = size // 32
-        diagram_box(ax, 79, rows["encoder"] + 7, 17, 9, f"bottleneck\n{8 * student_width} x {side} x {side}", GREEN)
+        diagram_box(ax, 79, rows["encoder"] + 7, 18, 9, f"bottleneck\n{8 * student_width} x {side} x {side}", GREEN)
         diagram_arrow(ax, 73, rows["encoder"] + 4, 79, rows["encoder"] + 9)
         diagram_arrow(ax, 79, rows["encoder"] + 14, 73, rows["decoder"] + 4)
-    diagram_arrow(ax, 73, rows["compare"] + 4, 79, rows["compare"] + 4)
-    if width:
-        draw_segmentation(ax, rows["compare"], rows["teacher"], f"{channels} x {size // 4} x {size // 4}", width)
-    else:
-        diagram_box(ax, 79, rows["compare"], 17, 8, "product\nmap 256 x 256", LIGHT_GREY)
     return figure
 
 
-def draw_segmentation(ax: Axes, y: float, y_map: float, shape: str, width: int) -> None:
-    """The segmentation network to the right of what it is given, and above it the map it makes."""
-    diagram_box(ax, 79, y - 1, 17, 10, f"concatenate\n{shape}", ORANGE)
-    diagram_box(ax, 102, y - 1, 16, 10, f"2 residual blocks\nASPP, 2 convs\n{width} wide", PINK)
-    diagram_arrow(ax, 96, y + 4, 102, y + 4)
-    diagram_box(ax, 102, y_map, 16, 8, "sigmoid, upsample\nmap 256 x 256", LIGHT_GREY)
-    diagram_arrow(ax, 110, y + 9, 110, y_map)
+def segmentation_network(channels: int, side: int, width: int, dilations: tuple[int, ...], compare: str) -> Figure:
+    """The segmentation network, from what it is given to its map."""
+    branches = ["mean of the\nwhole image", *(f"3 x 3,\ndilation {d}" for d in dilations)]
+    figure, ax = new_diagram(width=9.4, height=0.08 * 44, top=42, right=118)
+    middle = 17
+    for x, w, text, colour in [
+            (0, 18, f"{COMPARISON_TEXTS[compare]}\n{channels} x {side} x {side}", ORANGE),
+            (23, 18, f"2 residual blocks\n{width} x {side} x {side}", PINK),
+            (67, 18, f"concatenate, 3 x 3\n{len(branches) * width} to {width}", PINK),
+            (89, 12, f"3 x 3, 1 x 1\n{width} to 1", PINK), (105, 13, "sigmoid\n256 x 256", LIGHT_GREY)]:
+        diagram_box(ax, x, middle, w, 8, text, colour)
+    for k, text in enumerate(branches):
+        y = middle + 11 * (1.5 - k)
+        diagram_box(ax, 47, y, 14, 8, text, PINK)
+        diagram_arrow(ax, 41, middle + 4, 47, y + 4)
+        diagram_arrow(ax, 61, y + 4, 67, middle + 4)
+    for x0, x1 in [(18, 23), (85, 89), (101, 105)]:
+        diagram_arrow(ax, x0, middle + 4, x1, middle + 4)
+    ax.text(66, 40.5, "ASPP", fontsize=9, color="0.3")
+    return figure
 
 
 def noise_lattice(gradients: Tensor, noise: Tensor) -> Figure:
