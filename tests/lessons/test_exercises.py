@@ -245,7 +245,9 @@ def test_what_the_answer_is_compared_with_is_what_the_network_does():
 def test_levels_may_be_enlarged_before_their_maximum_is_taken(capsys):
     """Enlarging lowers a peak inside a map, and not one in its corner: here it turns an order around."""
     normal, anomalous = np.zeros((4, 4)), np.zeros((4, 4))
-    normal[1, 1], anomalous[0, 0] = 1.0, 0.9
+    normal[1, 1], anomalous[0, 0] = 1.0, 0.99
     levels, labels = [np.zeros((2, 4, 4)), np.stack([normal, anomalous])], np.array([False, True])
-    for answer in (0.0, metrics.auroc(upsample(torch.tensor(levels[1])).amax(dim=(1, 2)), labels)):
+    enlarged = metrics.auroc(upsample(torch.tensor(levels[1])).amax(dim=(1, 2)), labels)
+    assert enlarged == 1.0
+    for answer in (0.0, enlarged):
         assert verdict(capsys, stfpm.auroc_of_last_level, answer, levels, levels[1], labels).startswith("right")
