@@ -77,4 +77,4 @@ def say_films(rows: pd.DataFrame) -> str:
         lines.append(line)
     return "\n".join([f"In the {len(rows)} filmed runs of the reference sweep ({link('films')}, means over the filmed "
                       "defects) the ratio is", "", *lines, "",
-                      "Only the last kind would be over-generalisation."])
+                      "Defects that sink would be over-generalisation; normal images that rise are not."])
