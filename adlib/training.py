@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from adlib.data.category import Category
-from adlib.networks.layers import exact_convolutions, to_float
+from adlib.networks.layers import BorderDamping, exact_convolutions, to_float
 from adlib.settings import MAP_SIZE, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
@@ -371,9 +371,11 @@ def damp_borders(model: nn.Module, images: Tensor) -> None:
 
     Without images, or in a model without `damping`, nothing changes.
     """
-    if len(images) and hasattr(model, "damping"):
-        model.damping.reset()
-        model.damping.fit(predict(model, images))
+    damping = getattr(model, "damping", None)
+    if len(images) and isinstance(damping, BorderDamping):
+        damping.gain.fill_(1)
+        damping.offset.zero_()
+        damping.fit(predict(model, images))
 
 
 class ProgressReporter:

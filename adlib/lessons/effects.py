@@ -212,7 +212,7 @@ def plot_effects(table: pd.DataFrame, answers: Mapping[str, str] = ANSWERS) -> F
     return figure
 
 
-def by_category(extract: pd.DataFrame) -> pd.DataFrame:
+def shares_by_category(extract: pd.DataFrame) -> pd.DataFrame:
     """Two shares per (category, seed, level) of an extract of one method's effects.
 
     Parameters
@@ -232,7 +232,7 @@ def by_category(extract: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot_by_category(shares: pd.DataFrame) -> Figure:
-    """Both shares of `by_category`: a row per category, a mark per level, one for each seed."""
+    """Both shares of `shares_by_category`: a row per category, a mark per level, one for each seed."""
     categories, levels = (shares.index.unique(name) for name in ("category", "level"))
     figure, axes = new_figure(1, 2, width=4.0, height=0.36 * len(categories) + 0.9, sharey=True)
     texts = {"apart": "two answers apart\n(% of the teacher's features)",

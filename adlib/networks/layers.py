@@ -99,14 +99,14 @@ class MeanStart(nn.Module):
 
     def prepare(self, t: list[Tensor]) -> list[Tensor]:
         """The teacher's features as the student's are compared with them."""
-        if not (self.standardise and self.mean_0.numel()):
+        if not (self.standardise and self.get_buffer("mean_0").numel()):
             return t
         return [(x - self.get_buffer(f"centre_{k}")) / self.get_buffer(f"scale_{k}")
                 for k, x in zip(self.levels, t, strict=True)]
 
     def forward(self, answers: list[Tensor]) -> list[Tensor]:
         """The student's features of its answers."""
-        if not self.mean_0.numel():
+        if not self.get_buffer("mean_0").numel():
             return answers
         return [self.get_buffer(f"mean_{k}") + self.get_parameter(f"gain_{k}") * x
                 for k, x in zip(self.levels, answers, strict=True)]
@@ -117,18 +117,16 @@ class BorderDamping(nn.Module):
 
     Zero padding is an anomaly that every image has. A ring k holds the pixels at one distance from the nearest edge,
     out of the outer eighth of the map; m_k and s_k are mean and deviation of normal maps there, m and s those of the
-    rest of the map. There x becomes m + (x - max(m_k, m)) s / max(s_k, s): no brighter a ring, no change. No paper has
-    this. Until `fit`, maps pass.
+    rest of the map. There x becomes m + (x - max(m_k, m)) s / max(s_k, s). No paper has this. Until `fit`, maps pass.
     """
+
+    gain: Tensor
+    offset: Tensor
 
     def __init__(self):
         super().__init__()
         self.register_buffer("gain", torch.ones(MAP_SIZE // 8 + 1))
         self.register_buffer("offset", torch.zeros(MAP_SIZE // 8 + 1))
-
-    def reset(self) -> None:
-        self.gain.fill_(1)
-        self.offset.zero_()
 
     def fit(self, maps: Tensor) -> None:
         """Measure the rings of (N, 256, 256) maps of normal images, made while nothing was damped."""

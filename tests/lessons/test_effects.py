@@ -165,7 +165,7 @@ def test_what_was_not_measured_is_not_spoken_of():
 def test_shares_by_category_against_division_by_hand():
     rows = [{"category": c, "seed": s, "level": k, "student_apart": 0.1 * k, "teacher_apart": 0.5, "repaired": 0.1 + s,
              "inside": 0.2} for c in ("circuit", "gravel") for s in (0, 1) for k in (1, 2)]
-    shares = effects.by_category(pd.DataFrame(rows))
+    shares = effects.shares_by_category(pd.DataFrame(rows))
     assert shares.loc[("gravel", 0, 2)].tolist() == pytest.approx([0.4, 0.5])
     assert shares.loc[("circuit", 1, 1)].tolist() == pytest.approx([0.2, -4.5])
     apart, nearer = effects.plot_by_category(shares).axes

@@ -11,7 +11,7 @@ from adlib.losses import cosine_distance
 
 
 def test_the_draws_are_those_of_adlib():
-    made, images, textures, noise, beta = destseg.corruptions(7, 64, 3)
+    made, images, textures, noise, beta = destseg.draw_corruptions(7, 64, 3)
     mask, b = (noise > 0.5).float()[:, None], beta[:, None, None, None]
     by_hand = (1 - mask) * images + mask * (b * textures + (1 - b) * images)
     torch.testing.assert_close(by_hand, made)
@@ -94,7 +94,7 @@ SHARE = [
 
 
 @pytest.mark.parametrize(("check", "answer", "expected"), [
-    *[(destseg.corrupt, *case) for case in CORRUPT], *[(destseg.share_apart, *case) for case in SHARE]])
+    *[(destseg.corrupt_in_eight_lines, *case) for case in CORRUPT], *[(destseg.share_apart, *case) for case in SHARE]])
 def test_every_function_gets_the_verdict_that_fits(capsys, check, answer, expected):
     found = verdict(capsys, check, answer)
     assert expected in found

@@ -36,9 +36,9 @@ def learning_rate_of_a_small_batch(answer: object) -> None:
           "write a sum over B images as B times their mean, and compare learning rate times B")
 
 
-def corrupt(answer: object) -> None:
+def corrupt_in_eight_lines(answer: object) -> None:
     """Lesson 02, exercise 3: a function of images, textures, noise and beta that blends anomalies into the images."""
-    cases = [corruptions(5, 32, seed)[1:] for seed in (0, 1)]
+    cases = [draw_corruptions(5, 32, seed)[1:] for seed in (0, 1)]
 
     def blend(images: Tensor, textures: Tensor, noise: Tensor, beta: Tensor, *, above: float = 0.5) -> Tensor:
         m, b = (noise > above)[:, None].float(), beta.reshape(-1, 1, 1, 1)
@@ -68,7 +68,7 @@ def corrupt(answer: object) -> None:
         "M = noise > 0.5 with a channel axis, (B, 1, S, S); beta as (B, 1, 1, 1); then the equation for I_a")
 
 
-def corruptions(n: int, size: int, seed: int) -> tuple[Tensor, ...]:
+def draw_corruptions(n: int, size: int, seed: int) -> tuple[Tensor, ...]:
     """What `perlin.corrupt` makes of random images, and what it draws for it: images, textures, noise and beta."""
     images, textures = torch.rand(2, n, 3, size, size, generator=Generator().manual_seed(seed)).unbind()
     made, _ = perlin.corrupt(images, textures, generator=Generator().manual_seed(seed))
