@@ -38,32 +38,36 @@ def write_extracts(out_dir: str | Path, target: str | Path, *, data_root: str | 
         Where the runs' images are.
     """
     tables = {name: [] for name in ("verdicts", "causes", "feature_space", "films", "effects")}
-    for data, run in load_runs(out_dir, data_root):
+    for data, seen, run in load_runs(out_dir, data_root):
         about = {name: run.entry[name] for name in RUN}
         print(*about.values(), flush=True)
-        verdict, causes = judge_run(run, data)
+        verdict, causes = judge_run(run, data, *seen)
         tables["verdicts"].append(about | verdict | {"run": run.folder.name})
         tables["causes"] += [about | row for row in causes]
         if run.entry["method"] != "nearest":
             tables["feature_space"] += [about | row | {"run": run.folder.name} for row in share_rows(run, data)]
             tables["effects"] += [about | row | {"run": run.folder.name} for row in effect_rows(run, data)]
             tables["films"].append(about | film_row(run, data))
+    if not tables["verdicts"]:
+        raise FileNotFoundError(f"{out_dir} holds no complete run; `python -m adlib sweep` makes them")
     for name, rows in tables.items():
         pd.DataFrame(rows).to_csv(Path(target) / f"{name}.csv", index=False, float_format="%.4f", lineterminator="\n")
 
 
-def load_runs(out_dir: str | Path, data_root: str | Path) -> Iterator[tuple[Category, LoadedRun]]:
-    """Each run with its category, whose images are loaded once."""
+def load_runs(out_dir: str | Path, data_root: str | Path) -> Iterator[tuple[Category, tuple, LoadedRun]]:
+    """Each run with its category, and what `judge_run` sees in its images: both are made once for all its runs."""
     entries = sorted(read_runs(out_dir), key=lambda e: (e["category"], e["image_size"], e["method"], e["seed"]))
     loaded = {}
     for entry in entries:
         key = entry["category"], entry["image_size"]
         if key not in loaded:
-            loaded = {key: load_category(find_input(data_root), entry["category"], image_size=entry["image_size"])}
-        yield loaded[key], load_run(entry["folder"])
+            data = load_category(find_input(data_root), entry["category"], image_size=entry["image_size"])
+            loaded = {key: (data, (appearance.enlarge(data.test), appearance.fit_normal(data.train)))}
+        yield *loaded[key], load_run(entry["folder"])
 
 
-def judge_run(run: LoadedRun, data: Category) -> tuple[dict, list[dict]]:
+def judge_run(run: LoadedRun, data: Category, pixels: np.ndarray,
+              normal: appearance.NormalStatistics) -> tuple[dict, list[dict]]:
     """How many images the run's own threshold judges wrongly, and what causes are suggested, by kind and defect."""
     labels, cell = data.labels.numpy(), 4 * 256 / run.entry["image_size"]
     threshold = image_threshold(run.validation_scores)
@@ -72,9 +76,8 @@ def judge_run(run: LoadedRun, data: Category) -> tuple[dict, list[dict]]:
     near = failures.only_near(torch.from_numpy(run.maps), data.masks, cell=cell)
     alone = run.model.image_scores(near, image_level=run.image_level)
     found = failures.find_failures(
-        appearance.enlarge(data.test), data.masks, labels, failures.normalize_maps(run.maps, run.validation_maps),
-        margins, failures.margins(alone, run.validation_scores, threshold), appearance.fit_normal(data.train),
-        cell=cell, loudest=normal_margins.max())
+        pixels, data.masks, labels, failures.normalize_maps(run.maps, run.validation_maps), margins,
+        failures.margins(alone, run.validation_scores, threshold), normal, cell=cell, loudest=normal_margins.max())
     count = Counter((f.kind, data.defects[f.index], f.causes[0]) for f in found)
     return ({"normal": int((~labels).sum()), "false_alarms": int((margins[~labels] >= 0).sum()),
              "anomalous": int(labels.sum()), "misses": int((margins[labels] < 0).sum())},
