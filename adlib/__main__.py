@@ -230,7 +230,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> int:
-    from adlib.data import download
+    from adlib.runs import download
 
     print(f"unpacked into {download.fetch(options.url, sha256=options.sha256, name=options.name)}")
     return 0

@@ -33,6 +33,11 @@ def cosine_distance(t: Tensor, s: Tensor, *, eps: float = 1e-6) -> Tensor:
     return (1 - cos).clamp(min=0)                     # rounding can dip below 0
 
 
+def cosine_maps(t: Sequence[Tensor], s: Sequence[Tensor]) -> list[Tensor]:
+    """1 - cos_k at each position, (B, H_k, W_k) per level."""
+    return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
+
+
 def cosine_loss(t: Sequence[Tensor], s: Sequence[Tensor], *, cosine: str = "pixel", reduction: str = "mean",
                 weights: Sequence[float] | None = None) -> Tensor:
     """Cosine distance of two feature pyramids, summed over levels.

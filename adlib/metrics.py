@@ -125,18 +125,6 @@ def iap(maps: ArrayLike, masks: ArrayLike, *, connectivity: int = 8) -> float:
     return pixel_curves(maps, masks, connectivity=connectivity).iap()
 
 
-def iap_at(maps: ArrayLike, masks: ArrayLike, k: int = 90, *, connectivity: int = 8) -> float:
-    """Pixel precision once `k` percent of the instances are found (DeSTSeg's IAP@k); otherwise as `iap`.
-
-        IAP@k = max_{j <= i} P(t_j)  with i = K - ceil(k K / 100)
-
-    >>> mask, scores = [[[1, 0], [0, 0]], [[1, 0], [0, 0]]], [[[0.9, 0.5], [0, 0]], [[0.3, 0], [0, 0]]]
-    >>> iap_at(scores, mask, 50), round(iap_at(scores, mask, 90), 3)
-    (1.0, 0.667)
-    """
-    return pixel_curves(maps, masks, connectivity=connectivity).iap_at(k)
-
-
 @dataclass(frozen=True)
 class PixelCurves:
     """ROC, PR, PRO and instance curves of one category, exact; all arrays are empty where they are undefined.
@@ -195,7 +183,15 @@ class PixelCurves:
         return float(self.instance_envelope.mean()) if self.fpr.size else float("nan")
 
     def iap_at(self, k: int = 90) -> float:
-        """Enveloped precision at the smallest instance recall of at least `k` percent."""
+        """Best pixel precision once `k` percent of the instances are found (DeSTSeg's IAP@k), as in `iap`.
+
+            IAP@k = max_{j <= i} P(t_j)  with i = K - ceil(k K / 100)
+
+        >>> mask, scores = [[[1, 0], [0, 0]], [[1, 0], [0, 0]]], [[[0.9, 0.5], [0, 0]], [[0.3, 0], [0, 0]]]
+        >>> curves = pixel_curves(scores, mask)
+        >>> curves.iap_at(50), round(curves.iap_at(90), 3)
+        (1.0, 0.667)
+        """
         if not (isinstance(k, int) and 1 <= k <= 100):
             raise ValueError(f"k is a whole percentage from 1 to 100, not {k!r}")
         needed = -(-k * len(self.instance_envelope) // 100)       # ceil(k K / 100) in whole numbers

@@ -1,4 +1,7 @@
-"""How each method is trained, per budget: a list of stages for `adlib.training.fit`."""
+"""How each method is trained, per budget: a list of stages for `adlib.training.fit`.
+
+`budget` is "smoke", "demo" or "paper"; `steps`, `batch`, `lr` and `validate_every`, where given, stand instead of its.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -28,15 +31,9 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
           lr: float | None = None, validate_every: int | None = None, select: str = "loss") -> list[Stage]:
     """STFPM: SGD on the mean cosine distance; the weights of lowest validation error are kept.
 
-    Parameters
-    ----------
-    budget : {"smoke", "demo", "paper"}
-    steps, batch, validate_every : int, optional
-    lr : float, optional
-        Instead of the budget's. The paper's is 0.4, held constant; the short budgets take larger steps to get as far,
-        which a batch-normalised student tolerates.
-    select : {"loss", "map"}
-        What is lowest on the validation images: the loss (the paper), or the mean of the fused map (the official code).
+    The paper's rate is 0.4, held constant; the short budgets take larger steps to get as far, which a batch-normalised
+    student tolerates. `select` says what is lowest on the validation images: "loss" (the paper), or "map", the mean of
+    the fused map (the official code).
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "validate_every": 10, "lr": 1.0, **FALLING},
@@ -67,9 +64,6 @@ def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_s
     ----------
     textures : (T, 3, S, S) uint8 tensor
         What synthetic anomalies are filled with.
-    budget : {"smoke", "demo", "paper"}
-    student_steps, segmentation_steps, batch : int, optional
-        Instead of the budget's.
     lr : float, optional
         Of the student, and with the short budgets of the segmentation network; with `paper` that has 0.1 and 0.01.
     rotation : {"none", "slight", "full"}
@@ -133,13 +127,6 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
 
     The short budgets add noise to the features that enter the bottleneck (UniAD's feature jittering): without it, few
     training images of a texture are learnt by heart.
-
-    Parameters
-    ----------
-    budget : {"smoke", "demo", "paper"}
-    steps, batch : int, optional
-    lr : float, optional
-        Instead of the budget's; the official code's is 0.005.
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING},
@@ -172,13 +159,6 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
 
     With `paper`, 20 epochs without a lower one end the training, and there is a weight decay: the paper has one and
     does not say how large.
-
-    Parameters
-    ----------
-    budget : {"smoke", "demo", "paper"}
-    steps, batch, validate_every : int, optional
-    lr : float, optional
-        Instead of the budget's; the paper's is 0.001.
     """
     short = {"weight_decay": 0.0, "betas": (0.5, 0.999), **FALLING}
     plan = {
@@ -217,14 +197,14 @@ def choose_start(model: DeSTSeg | ReverseDistillation, category: Category, start
         print(f"mean per position: {share:.2f} of the distance of one vector, so the student starts from "
               f"{'it' if start == 'mean' else 'random weights'}")
     if start == "mean":
-        model.start_from_mean(category.train)
+        model.start_from_mean(category.seen("train").draw())
     return start
 
 
 def compare_means(teacher: Teacher, category: Category) -> float:
     """How far the mean per position is from normal features it has not seen, as a share of how far one vector is."""
-    held = category.validation if len(category.validation) else category.train
-    levels = [zip(*teacher.pyramids(images), strict=True) for images in (category.train, held)]
+    train, held = (category.seen(part) for part in ("train", "validation"))
+    levels = [zip(*teacher.pyramids(tiles.draw()), strict=True) for tiles in (train, held if len(held) else train)]
     shares = []
     for seen, unseen in zip(*levels, strict=True):
         mean = F.normalize(torch.cat(seen).float(), dim=1, eps=1e-6).mean(dim=0, keepdim=True)      # (1, C, H, W)

@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from adlib.data.category import Category
+from adlib.data.tiles import Tiles
 from adlib.networks.layers import BorderDamping, exact_convolutions, to_float
 from adlib.settings import MAP_SIZE, write
 
@@ -64,7 +65,7 @@ class History:
 
 def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: int = 0, precision: str = "auto",
         device: str = "auto", checkpoint: str | Path | None = None, checkpoint_seconds: float = 30.0,
-        snapshots: Sequence[int] = (), snapshot_images: Tensor | None = None, cache_gb: float = 2.0,
+        snapshots: Sequence[int] = (), snapshot_images: Tensor | Tiles | None = None, cache_gb: float = 2.0,
         log: Callable[[str], None] = print_line) -> History:
     """Train a model, stage after stage; it ends in eval mode, on the device, with the weights that each stage kept.
 
@@ -75,7 +76,7 @@ def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: 
     ----------
     model : nn.Module
     category : Category
-        Its training and validation images are used.
+        Its training and validation images are used; where they are cut, a batch is drawn from the tiles of all.
     stages : sequence of Stage
     seed : int
         Of the batches' order and of the generator that losses draw from.
@@ -103,8 +104,7 @@ def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: 
     model.to(on, memory_format=torch.channels_last)     # pyright: ignore[reportCallIssue] torch declares no such form
     state = TrainingState(
         model=model, stages=list(stages), seed=seed, generator=torch.Generator(on).manual_seed(seed),
-        train=category.train.to(on, memory_format=torch.channels_last),
-        validation=category.validation.to(on, memory_format=torch.channels_last),
+        train=category.seen("train").to(on), validation=category.seen("validation").to(on),
         precisions=[pick_precision(precision, stage.modules, on, category.train.shape[-1]) for stage in stages],
         snapshots=sorted(snapshots), snapshot_images=snapshot_images,
         checkpoint=Path(checkpoint) if checkpoint else None, checkpoint_seconds=checkpoint_seconds, log=log)
@@ -124,13 +124,13 @@ class TrainingState:
 
     model: nn.Module
     stages: list[Stage]
-    train: Tensor
-    validation: Tensor
+    train: Tiles
+    validation: Tiles
     seed: int
     generator: Generator
     precisions: list[str]
     snapshots: list[int]
-    snapshot_images: Tensor | None
+    snapshot_images: Tensor | Tiles | None
     checkpoint: Path | None
     checkpoint_seconds: float
     log: Callable[[str], None]
@@ -153,7 +153,7 @@ class TrainingState:
 
     def autocast(self) -> torch.autocast:
         enabled = self.precisions[self.stage] == "bf16"
-        return torch.autocast(self.train.device.type, torch.bfloat16, enabled=enabled)
+        return torch.autocast(self.generator.device.type, torch.bfloat16, enabled=enabled)
 
 
 def train_stage(state: TrainingState, cache_bytes: float) -> None:
@@ -161,7 +161,7 @@ def train_stage(state: TrainingState, cache_bytes: float) -> None:
     steps, size = count_steps(state.now, len(state.train))
     every = state.now.validate_every or max(1, round(len(state.train) / size))
     order = draw_order(len(state.train), steps * size, seed=state.seed + 10007 * (state.stage + 1)).view(steps, size)
-    order = order.to(state.train.device)
+    order = order.to(state.train.images.device)
     features, held_features = cache_features(state, cache_bytes)
     reporter, pending = ProgressReporter(state.step, steps), []
     take_snapshot(state)
@@ -230,8 +230,8 @@ def validation_loss(state: TrainingState, validate: Callable[[Batch], Tensor], f
                     size: int) -> float:
     """Mean over the validation images of what the stage validates, everything in eval mode."""
     state.model.eval()
-    total = torch.zeros((), device=state.validation.device)
-    for index in torch.arange(len(state.validation), device=state.validation.device).split(size):
+    total = torch.zeros((), device=state.generator.device)
+    for index in torch.arange(len(state.validation), device=total.device).split(size):
         with state.autocast():
             total += validate(select_batch(state.validation, features, index)) * len(index)
     set_modes(state)
@@ -306,7 +306,7 @@ def draw_order(n: int, count: int, *, seed: int) -> Tensor:
     return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
 
 
-def select_batch(images: Tensor, features: list[Tensor] | None, index: Tensor) -> Batch:
+def select_batch(images: Tiles, features: list[Tensor] | None, index: Tensor) -> Batch:
     return Batch(to_float(images[index]), features and [f[index] for f in features])    # [] keeps channels_last
 
 
@@ -315,11 +315,12 @@ def cache_features(state: TrainingState, limit: float) -> list[list[Tensor] | No
     """Teacher features of the training and of the validation images; None each if they would exceed `limit` bytes."""
     if state.now.teacher is None:
         return [None, None]
-    images, n, chunks = torch.cat([state.train, state.validation]), len(state.train), []
-    for chunk in images.split(32):
+    n, chunks = len(state.train), []
+    both = Tiles(torch.cat([state.train.images, state.validation.images]), state.train.size)
+    for chunk in both.split(32):
         with state.autocast():
             chunks.append(state.now.teacher(to_float(chunk)))
-        if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * len(images) > limit:
+        if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * len(both) > limit:
             return [None, None]
     levels = [torch.cat(level) for level in zip(*chunks, strict=True)]
     return [[f[:n] for f in levels], [f[n:] for f in levels]]
@@ -366,16 +367,17 @@ def peak_memory_mb(device: torch.device | str = "cpu") -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def damp_borders(model: nn.Module, images: Tensor) -> None:
+def damp_borders(model: nn.Module, images: Tensor | Tiles) -> None:
     """Let a model damp what shines at the border of its maps of these (N, 3, S, S) normal images, see `BorderDamping`.
 
-    Without images, or in a model without `damping`, nothing changes.
+    Where images are cut, the borders are those of tiles, whose maps are damped before they are blended. Without images,
+    or in a model without `damping`, nothing changes.
     """
     damping = getattr(model, "damping", None)
     if len(images) and isinstance(damping, BorderDamping):
         damping.gain.fill_(1)
         damping.offset.zero_()
-        damping.fit(predict(model, images))
+        damping.fit(predict(model, images.draw() if isinstance(images, Tiles) else images))
 
 
 class ProgressReporter:
@@ -394,7 +396,7 @@ class ProgressReporter:
         step, now, name = state.step, time.perf_counter(), state.now.name
         left = (now - self.reported[1]) / (step - self.reported[0]) * (self.steps - step)
         if step - self.first == 5 and left > 20:
-            device, precision = state.train.device.type, state.precisions[state.stage]
+            device, precision = state.generator.device.type, state.precisions[state.stage]
             state.log(f"{name}: {self.steps - self.first} steps will take about {left:.0f} s and "
                     f"{peak_memory_mb(device) / 1024:.1f} GB on {device} in {precision}")
         elif step - self.first > 5:
@@ -462,7 +464,7 @@ def identify(state: TrainingState) -> dict[str, str]:
     identity = {
         "seed": str(state.seed),
         "snapshots": str(state.snapshots),
-        "images": digest([state.train, state.validation]),
+        "images": digest([state.train.images, state.validation.images]),
         "frozen weights": digest(frozen),
         "shapes": hashlib.sha256(str([x.shape for x in state.trained.state_dict().values()]).encode()).hexdigest()[:12],
     }
@@ -483,16 +485,25 @@ def digest(tensors: Sequence[Tensor]) -> str:
 # Prediction
 
 
-def predict(model: nn.Module, images: Tensor, *, batch: int = 32) -> Tensor:
-    """Maps of (N, 3, S, S) images, uint8 or float in [0, 1]: (N, 256, 256) float32 on the CPU.
+def predict(model: nn.Module, images: Tensor | Tiles, *, size: tuple[int, int] = (MAP_SIZE, MAP_SIZE),
+            batch: int = 32) -> Tensor:
+    """Maps of (N, 3, S, S) images, uint8 or float in [0, 1], or of their tiles: (N, 256, 256) float32 on the CPU.
 
+    The maps of an image's tiles are blended, into (N, *size): they may hold more than 256 px.
     The model is put in eval mode and used on the device where its parameters are, in float32 whatever it was trained
     in: bf16 would save little, and a map would depend on the machine.
     """
     device = next(iter([*model.parameters(), *model.buffers()])).device
     model.eval()
-    maps = torch.empty(len(images), MAP_SIZE, MAP_SIZE)
+    tiles = images if isinstance(images, Tiles) else Tiles(images)
+    together = max(1, batch // tiles.each)
+    began, maps = time.perf_counter(), torch.empty(len(tiles.images), *size)
     with torch.inference_mode(), exact_convolutions():
-        for chunk, out in zip(images.split(batch), maps.split(batch), strict=True):
-            out.copy_(model(to_float(chunk.to(device, memory_format=torch.channels_last))))
+        for i in range(0, len(maps), together):
+            part = tiles.pick(slice(i, i + together))
+            found = [model(to_float(cut.to(device, memory_format=torch.channels_last))) for cut in part.split(batch)]
+            maps[i : i + together] = part.blend(torch.cat(found), size).cpu()
+            left = (time.perf_counter() - began) * (len(maps) / together - 1)
+            if i == 0 and tiles.each > 1 and left > 20:
+                print_line(f"{len(maps)} images of {tiles.each} tiles will take about {left:.0f} s")
     return maps

@@ -5,12 +5,12 @@ built, trained and used on them, under a watch that raises where an operation ge
 steps of a training would make the processor wait for the card, or the card for the processor.
 """
 
-from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from gpu.report import build, train
+from helpers import category_of
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from adlib import training
+from adlib.data import Category
 from adlib.networks.teacher import Teacher
 from adlib.training import predict
 
@@ -123,10 +124,10 @@ def watch(monkeypatch):
         yield watch
 
 
-def pretend(n: int = 6, held: int = 3, size: int = 64) -> SimpleNamespace:
+def pretend(n: int = 6, held: int = 3, size: int = 64) -> Category:
     """A category without pixels."""
     images = torch.zeros(n + held, 3, size, size, dtype=torch.uint8)
-    return SimpleNamespace(train=images[:n], validation=images[n:], test=images[:3])
+    return category_of(images[:n], images[n:], images[:3])
 
 
 @pytest.mark.parametrize("operation", [

@@ -122,16 +122,16 @@ def test_vectors_other_parameters():
     assert metrics.pro(*V1, limit=1) == close(0.9772727272727273)
     assert metrics.pro(*V2, limit=1) == close(0.9583333333333334)
     assert metrics.pro(*V5, limit=1) == close(0.7307692307692307)
-    assert metrics.iap_at(*V2, 50) == close(0.8)
-    assert metrics.iap_at(*V5, 50) == close(1)
+    assert pixel_curves(*V2).iap_at(50) == close(0.8)
+    assert pixel_curves(*V5).iap_at(50) == close(1)
     assert evaluate(*V2, [0.9, 0.85], [True, False])["image_auroc"] == 1
 
 
 def test_four_connectivity():
     assert metrics.pro(*V4, connectivity=4) == close(0.8717948717948718)
     assert metrics.iap(*V4, connectivity=4) == close(0.875)
-    assert metrics.iap_at(*V4, 50, connectivity=4) == close(1)
-    assert metrics.iap_at(*V4, 90, connectivity=4) == close(0.75)
+    assert pixel_curves(*V4, connectivity=4).iap_at(50) == close(1)
+    assert pixel_curves(*V4, connectivity=4).iap_at(90) == close(0.75)
 
 
 def test_iap_envelope():
@@ -329,7 +329,7 @@ def test_shapes_and_values_are_checked():
             metrics.pro(maps, masks, limit)
     for k in (0, 101, 0.9):
         with pytest.raises(ValueError, match="percentage"):
-            metrics.iap_at(maps, masks, k)
+            pixel_curves(maps, masks).iap_at(k)
 
 
 def test_thresholds():

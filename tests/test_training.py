@@ -9,10 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers import category_of
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adlib import recipes
+from adlib.data import Category
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD
 from adlib.networks.stfpm import STFPM
@@ -26,12 +28,12 @@ def silent(line: str) -> None:
     pass
 
 
-def textures(n: int = 6, held: int = 2, size: int = 64) -> SimpleNamespace:
+def textures(n: int = 6, held: int = 2, size: int = 64) -> Category:
     """A category of blocks of random colours."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n + held, 3, size // 4, size // 4), generator=generator, dtype=torch.uint8)
     images = images.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
-    return SimpleNamespace(train=images[:n], validation=images[n:])
+    return category_of(images[:n], images[n:])
 
 
 class Tiny(nn.Module):

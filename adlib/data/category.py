@@ -8,16 +8,18 @@ In place of a root stands "digits" or "cifar10" for a one-class data set (`adlib
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from adlib import ROOT, find_input
-from adlib.data.images import as_images, find_range, open_upright, read_images, read_masks, upright_size
+from adlib.data.images import as_images, find_range, open_upright, read_images, read_masks, read_sizes, upright_size
 from adlib.data.listing import CategoryFiles, Fault, group_faults, images_in, list_files, visible
 from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
+from adlib.data.tiles import Frame, Tiles, plan_frame
+from adlib.settings import MAP_SIZE
 
 
 @dataclass
@@ -34,9 +36,23 @@ class Category:
     paths: list[Path]               # of each test image; of a one-class data set its name, no file
     image_level: bool = False       # the whole image is the anomaly, no part of it: scores are means of maps
     value_range: tuple[float, float] | None = None        # black and white of files with more than 8 bits
+    frame: Frame | None = None    # on which images are cut; None where a network sees them as they are above
+    tiles: dict[str, Tiles] = field(default_factory=dict)       # then of "train", "validation" and "test"
+    fine_masks: Tensor | None = None    # then (N, H, W) bool, where the tiles show more than 256 px, and the files do
+
+    def seen(self, part: str) -> Tiles:
+        """What a network sees of "train", "validation" or "test"."""
+        return self.tiles.get(part) or Tiles(getattr(self, part))
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Height and width at which maps can be judged at best; never larger than a mask's file."""
+        height, width = (MAP_SIZE,) * 2 if self.fine_masks is None else self.fine_masks.shape[1:]
+        return int(height), int(width)
 
 
-def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Category:
+def load_category(root: str | Path, name: str, *, image_size: int = 256, tiles: int | str = 1,
+                  aspect: str = "stretch") -> Category:
     """Check a category of an MVTec-layout data set, then decode it.
 
     Images are resized straight to the square, aspect not kept, bilinear with antialiasing; masks by DeSTSeg's rule.
@@ -50,6 +66,8 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
         Category, a folder in it; or the class that is normal.
     image_size : int
         S, a multiple of 32.
+    tiles, aspect
+        How the images are cut, see `plan_frame`; it prints what comes of it.
 
     Raises
     ------
@@ -59,6 +77,8 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
         An image or mask that cannot be used, an unknown class, or an image size that the networks cannot take.
     """
     if root in CLASSES:
+        if tiles not in (1, "auto"):
+            raise ValueError(f"tiles={tiles!r}: the images of {root} are too small to be cut; take tiles=1")
         return one_class_category(str(root), name, image_size=image_size)
     check_image_size(image_size)
     files = list_files(find_category(root, name))
@@ -74,9 +94,32 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256) -> Cate
     for text in [*map(str, files.unused), *group_faults(doubts)]:
         warnings.warn(f"{name}: {text}", stacklevel=2)
     defects = [path.parent.name for path in test]
-    return Category(name, train=images[kept], validation=images[held], test=images[len(train) :], masks=masks,
-                    labels=torch.tensor([defect != "good" for defect in defects]), defects=defects, paths=test,
-                    value_range=value_range)
+    category = Category(
+        name, train=images[kept], validation=images[held], test=images[len(train) :], masks=masks,
+        labels=torch.tensor([defect != "good" for defect in defects]), defects=defects, paths=test,
+        value_range=value_range)
+    parts = {"train": [train[i] for i in kept], "validation": [train[i] for i in held], "test": test}
+    cut_category(category, parts, files.masks, tiles=tiles, aspect=aspect)
+    return category
+
+
+def cut_category(category: Category, parts: dict[str, list[Path]], masks: dict[Path, Path], *, tiles: int | str,
+                 aspect: str) -> None:
+    """Read a category's files anew where `plan_frame` has them cut or letterboxed, masks as fine too; tells of it."""
+    sizes, side = {part: read_sizes(paths) for part, paths in parts.items()}, category.train.shape[-1]
+    frame = plan_frame(sizes["train"], side, tiles, aspect)
+    if frame == (side, side, False):
+        return
+    category.frame = frame
+    for part, paths in parts.items():
+        category.tiles[part] = Tiles(read_images(paths, frame, category.value_range), side, frame.boxes(sizes[part]))
+    rows, columns = category.tiles["test"].grid
+    print(f"{category.name}: {rows} x {columns} tiles of {side} px on {frame.height} x {frame.width} px, aspect "
+          f"{'kept' if frame.keep else 'stretched'}: a map costs {rows * columns} maps of whole images", flush=True)
+    shown, files = (torch.tensor(x) for x in ([frame.inside(*size) for size in sizes["test"]], sizes["test"]))
+    high, wide = torch.minimum(shown.median(dim=0).values, files.flip(1).amin(dim=0)).tolist()
+    if masks and max(high, wide) > MAP_SIZE:
+        category.fine_masks, _ = read_masks([masks.get(path) for path in parts["test"]], (high, wide))
 
 
 def check_image_size(size: int) -> None:
@@ -90,19 +133,6 @@ def split_validation(n: int) -> tuple[list[int], list[int]]:
 
     kept, held = train_test_split(range(n), test_size=0.2, random_state=0)
     return sorted(kept), sorted(held)
-
-
-def subsample(category: Category, share: float, *, seed: int) -> Category:
-    """The category with a share of its normal training and validation images, at least one of each, drawn at random."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw_from(images: Tensor) -> Tensor:
-        kept = torch.randperm(len(images), generator=generator)[: max(1, round(share * len(images)))]
-        return images[kept.sort().values]
-
-    if share == 1:
-        return category
-    return replace(category, train=draw_from(category.train), validation=draw_from(category.validation))
 
 
 def list_categories(root: str | Path) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from adlib import find_input
 from adlib.data.listing import Fault, images_in
+from adlib.data.tiles import Frame
 from adlib.settings import MAP_SIZE
 
 MOST_PIXELS = 100_000_000
@@ -68,13 +69,26 @@ def upright_size(file: Image.Image) -> tuple[int, int]:
     return file.size if orientation(file) < 5 else (file.height, file.width)
 
 
-def read_images(paths: list[Path], size: int, value_range: Range | None = None) -> Tensor:
-    """(N, 3, size, size) uint8, decoded on all cores: Pillow releases the interpreter while it decodes and resizes."""
-    images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+def read_sizes(paths: list[Path]) -> list[tuple[int, int]]:
+    """Width and height of each file, upright, by its header."""
+    sizes = []
+    for path in paths:
+        with open_upright(path) as file:
+            sizes.append(upright_size(file))
+    return sizes
+
+
+def read_images(paths: list[Path], size: int | Frame, value_range: Range | None = None) -> Tensor:
+    """(N, 3, size, size) uint8, decoded on all cores: Pillow releases the interpreter while it decodes and resizes.
+
+    On a frame (N, 3, H, W), see `fit_picture`.
+    """
+    frame = size if isinstance(size, Frame) else Frame(size, size, keep=False)
+    images = torch.empty(len(paths), 3, frame.height, frame.width, dtype=torch.uint8)
 
     def fill(i: int) -> None:
-        pixels = read_image(paths[i], size, value_range)
-        images[i] = torch.from_numpy(pixels).permute(2, 0, 1)     # (S, S, 3) -> (3, S, S)
+        pixels = fit_picture(read_picture(paths[i], value_range), frame)
+        images[i] = torch.from_numpy(pixels).permute(2, 0, 1)     # (H, W, 3) -> (3, H, W)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(len(paths))))
@@ -83,7 +97,15 @@ def read_images(paths: list[Path], size: int, value_range: Range | None = None) 
 
 def read_image(path: Path, size: int, value_range: Range | None = None) -> np.ndarray:
     """(size, size, 3) uint8 of any image file, resized straight to the square."""
-    return np.array(read_picture(path, value_range).resize((size, size), Image.Resampling.BILINEAR))
+    return fit_picture(read_picture(path, value_range), Frame(size, size, keep=False))
+
+
+def fit_picture(picture: Image.Image, frame: Frame) -> np.ndarray:
+    """(H, W, 3) uint8: a picture resized into the middle of a frame, around it its reflection."""
+    height, width = frame.inside(*picture.size)
+    pixels = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+    free = [(room // 2, room - room // 2) for room in (frame.height - height, frame.width - width)]
+    return np.pad(pixels, [*free, (0, 0)], mode="symmetric") if frame.keep else pixels
 
 
 def read_picture(path: Path, value_range: Range | None = None) -> Image.Image:
@@ -145,14 +167,14 @@ def fit_range(ends: list[Range]) -> Range:
     return low, max(high, low + 1e-6)
 
 
-def read_masks(paths: list[Path | None]) -> tuple[Tensor, list[Fault]]:
-    """(N, 256, 256) bool, black where a path is None; and what is ambiguous in them."""
+def read_masks(paths: list[Path | None], size: tuple[int, int] = (MAP_SIZE, MAP_SIZE)) -> tuple[Tensor, list[Fault]]:
+    """(N, 256, 256) bool, or of another size, black where a path is None; and what is ambiguous in them."""
     doubts = []
 
     def fetch(path: Path | None) -> Tensor:
-        mask = shrink_mask(read_mask(path, doubts)) if path else torch.zeros(MAP_SIZE, MAP_SIZE, dtype=torch.bool)
+        mask = shrink_mask(read_mask(path, doubts), size) if path else torch.zeros(size, dtype=torch.bool)
         if path and not mask.any():
-            doubts.append(Fault(path, f"is empty at {MAP_SIZE} px", "its image is anomalous, but without a region"))
+            doubts.append(Fault(path, f"is empty at {size[1]} px", "its image is anomalous, but without a region"))
         return mask
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -205,20 +227,22 @@ def read_page(file: ImageFile.ImageFile) -> tuple[np.ndarray, set[tuple[str, str
     return drawn, {words} if unclear else set()
 
 
-def shrink_mask(mask: Tensor, size: int = MAP_SIZE) -> Tensor:
+def shrink_mask(mask: Tensor, size: int | tuple[int, int] = MAP_SIZE) -> Tensor:
     """(H, W) bool mask at (size, size) by DeSTSeg's rule: bilinear with antialias, then 0.5 and more is anomalous."""
+    high, wide = (size, size) if isinstance(size, int) else size
+
     def resize(shares: Tensor, height: int, width: int) -> Tensor:
         return F.interpolate(shares[None, None].double(), size=(height, width), mode="bilinear", antialias=True)[0, 0]
 
     rows = max(1, 2**18 // mask.shape[1])       # strips of 2 MB; as one it would be 8 times the mask
-    narrow = torch.empty(len(mask), size, dtype=torch.double)
+    narrow = torch.empty(len(mask), wide, dtype=torch.double)
     for strip, narrowed in zip(mask.split(rows), narrow.split(rows), strict=True):
-        narrowed.copy_(resize(strip, len(strip), size))
-    return resize(narrow, size, size) >= 0.5 - 1e-9         # a tie counts as anomalous, whatever the last bit says
+        narrowed.copy_(resize(strip, len(strip), wide))
+    return resize(narrow, high, wide) >= 0.5 - 1e-9         # a tie counts as anomalous, whatever the last bit says
 
 
-def as_images(images, size: int, value_range: Range | None = None) -> Tensor:
-    """(N, 3, size, size) uint8, prepared as `load_category` prepares files.
+def as_images(images, size: int | Frame, value_range: Range | None = None) -> Tensor:
+    """(N, 3, size, size) uint8, or on a frame, prepared as `load_category` prepares files.
 
     Parameters
     ----------
@@ -248,15 +272,16 @@ def list_images(images) -> Sequence | np.ndarray:
     return images
 
 
-def as_image(image: str | Path | np.ndarray, size: int, number: int, value_range: Range | None) -> Tensor:
-    """(3, size, size) uint8 of one file or array."""
+def as_image(image: str | Path | np.ndarray, size: int | Frame, number: int, value_range: Range | None) -> Tensor:
+    """(3, size, size) uint8 of one file or array, or on a frame."""
     if isinstance(image, str | Path):
-        pixels = read_image(find_input(image), size, value_range)
+        picture = read_picture(find_input(image), value_range)
     else:
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,)):
             raise ValueError(f"image {number} is {image.dtype} of shape {image.shape}, expected uint8 values 0 to 255 "
                              f"of shape (H, W) or (H, W, 3); floats in [0, 1]: (255 * image).round().astype('uint8')")
         image = image[..., 0] if image.shape[2:] == (1,) else image
-        pixels = np.array(Image.fromarray(image).convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
-    return torch.from_numpy(pixels).permute(2, 0, 1)        # (S, S, 3) -> (3, S, S)
+        picture = Image.fromarray(image).convert("RGB")
+    pixels = fit_picture(picture, size if isinstance(size, Frame) else Frame(size, size, keep=False))
+    return torch.from_numpy(pixels).permute(2, 0, 1)        # (H, W, 3) -> (3, H, W)

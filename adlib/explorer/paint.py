@@ -13,7 +13,7 @@ from torch import Tensor
 from adlib import metrics
 from adlib.data.category import load_category
 from adlib.data.images import as_images
-from adlib.data.textures import read_photograph
+from adlib.demo.textures import read_photograph
 from adlib.explorer.page import Playground, palette, read_script
 from adlib.explorer.quantize import normal_scale
 from adlib.explorer.sources import runs_of_source

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from adlib.data import load_category, load_textures
+from adlib.data import load_category
 from adlib.data.category import Category
+from adlib.demo import load_textures
 from adlib.lessons import appearance, effects, failures, feature_space
 from adlib.metrics import image_threshold
 from adlib.runs import load_run, read_runs

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adlib.losses import cosine_distance, cosine_loss, focal_loss, l1_loss
+from adlib.losses import cosine_distance, cosine_loss, cosine_maps, focal_loss, l1_loss
 from adlib.networks.layers import ASPP, MeanStart, conv_norm_relu, kaiming, residual_stage, score_images, upsample
 from adlib.networks.teacher import Pyramid, Teacher
 from adlib.settings import MAP_SIZE
@@ -42,6 +42,8 @@ class DeSTSeg(nn.Module):
         A teacher with other levels, an unknown `segmentation_input`, or a number out of its range.
     """
 
+    level_maps = staticmethod(cosine_maps)
+
     def __init__(self, teacher: Teacher, *, denoising: bool = True, encoder_decoder: bool = True,
                  segmentation: bool = True, l1: bool = True, segmentation_input: str = "product",
                  student_width: int = 64, width: int = 256, top: int = 100, seed: int = 0):
@@ -75,11 +77,8 @@ class DeSTSeg(nn.Module):
     def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level each.
 
-        Parameters
-        ----------
-        images : (B, 3, S, S) float tensor in [0, 1]
-        t : list of tensors, optional
-            `self.teacher(images)` where it is already known; in stage 1 what the teacher sees in the clean images.
+        Of (B, 3, S, S) float images in [0, 1]; `t` is `self.teacher(images)`, where it is already known; in stage
+        1 what the teacher sees in the clean images.
         """
         t = self.start.prepare(self.teacher(images) if t is None else t)
         return t, self.start(self.student(self.teacher.normalise(images)))
@@ -126,10 +125,6 @@ class DeSTSeg(nn.Module):
             t, s = ([F.normalize(x.float(), dim=1, eps=1e-6) for x in xs] for xs in (t, s))
             levels = [a * b for a, b in zip(t, s, strict=True)] if self.segmentation_input == "product" else [*t, *s]
         return torch.cat([resize(x, levels[0]) for x in levels], dim=1)
-
-    def level_maps(self, t: Pyramid, s: Pyramid) -> list[Tensor]:
-        """1 - cos_k at each position, (B, H_k, W_k) per level."""
-        return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
 
     def product_map(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of the student alone: product of the level maps at stride 4, up-sampled."""

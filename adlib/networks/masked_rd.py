@@ -5,7 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from adlib.losses import cosine_distance, cosine_loss
+from adlib.losses import cosine_loss, cosine_maps
 from adlib.networks.layers import (
     BorderDamping,
     MeanStart,
@@ -56,6 +56,8 @@ class ReverseDistillation(nn.Module):
         A teacher with other levels, levels that are none of these, an unknown `cosine` or a negative `sigma`.
     """
 
+    level_maps, image_scores = staticmethod(cosine_maps), staticmethod(score_images)    # the largest value of a map
+
     def __init__(self, teacher: Teacher, *, levels: tuple[int, ...] = (1, 2, 3), cosine: str = "flat",
                  sigma: float = 4.0, seed: int = 0):
         super().__init__()
@@ -91,12 +93,8 @@ class ReverseDistillation(nn.Module):
     def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per compared level each.
 
-        Parameters
-        ----------
-        images : (B, 3, S, S) float tensor in [0, 1]
-            S is a multiple of 32.
-        t : list of tensors, optional
-            `self.teacher(images)`, where it is already known; cached ones may be bf16.
+        Of (B, 3, S, S) float images in [0, 1], S a multiple of 32; `t` is `self.teacher(images)`, where it is already
+        known; cached features may be bf16.
         """
         t, s = self.rebuild(images, t)
         return t, self.start(s)
@@ -115,10 +113,6 @@ class ReverseDistillation(nn.Module):
         """Cosine distance, summed over levels, mean over images."""
         return cosine_loss(t, s, cosine=self.cosine)
 
-    def level_maps(self, t: Pyramid, s: Pyramid) -> list[Tensor]:
-        """1 - cos_k at each position, (B, H_k, W_k) per level."""
-        return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
-
     def fuse(self, level_maps: list[Tensor]) -> Tensor:
         """Sum of the (B, H_k, W_k) level maps at full size, smoothed: (B, 256, 256)."""
         return smooth(torch.stack([upsample(m) for m in level_maps]).sum(dim=0), self.sigma)
@@ -126,10 +120,6 @@ class ReverseDistillation(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
         return self.damping(self.fuse(self.level_maps(*self.features(images))))
-
-    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
-        """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
-        return score_images(maps, image_level=image_level)
 
 
 class MaskedRD(ReverseDistillation):

@@ -24,6 +24,8 @@ class NearestPatch(nn.Module):
         Of that draw.
     """
 
+    image_scores = staticmethod(score_images)       # the largest value of a map
+
     def __init__(self, teacher: Teacher, *, sampling_ratio: float = 0.1, most: int = 20_000, seed: int = 0):
         super().__init__()
         if not 0 < sampling_ratio <= 1 or most < 1:
@@ -72,10 +74,6 @@ class NearestPatch(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]."""
         return self.damping(torch.stack([upsample(m) for m in self.level_maps(self.features(images))]).sum(dim=0))
-
-    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
-        """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
-        return score_images(maps, image_level=image_level)
 
 
 def as_rows(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from adlib.losses import cosine_distance, cosine_loss
+from adlib.losses import cosine_loss, cosine_maps
 from adlib.networks.layers import BorderDamping, score_images, upsample
 from adlib.networks.teacher import Pyramid, Teacher, build_pyramid
 
@@ -30,6 +30,8 @@ class STFPM(nn.Module):
         Levels that the teacher does not return, not one weight per level, or an unknown `fuse_at`.
     """
 
+    level_maps, image_scores = staticmethod(cosine_maps), staticmethod(score_images)    # the largest value of a map
+
     def __init__(self, teacher: Teacher, *, levels: tuple[int, ...] = (1, 2, 3),
                  weights: tuple[float, ...] | None = None, fuse_at: str = "stride4", seed: int = 0):
         super().__init__()
@@ -49,11 +51,7 @@ class STFPM(nn.Module):
     def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per compared level each.
 
-        Parameters
-        ----------
-        images : (B, 3, S, S) float tensor in [0, 1]
-        t : list of tensors, optional
-            `self.teacher(images)`, where it is already known.
+        Of (B, 3, S, S) float images in [0, 1]; `t` is `self.teacher(images)`, where it is already known.
         """
         every = self.teacher(images) if t is None else t
         compared = [every[self.teacher.levels.index(level)] for level in self.levels]
@@ -62,10 +60,6 @@ class STFPM(nn.Module):
     def loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """sum_k alpha_k mean over images and positions of 1 - cos_k; the official code has twice that."""
         return cosine_loss(t, s, weights=self.weights)
-
-    def level_maps(self, t: Pyramid, s: Pyramid) -> list[Tensor]:
-        """1 - cos_k at each position, (B, H_k, W_k) per level."""
-        return [cosine_distance(a, b) for a, b in zip(t, s, strict=True)]
 
     def fuse(self, level_maps: list[Tensor]) -> Tensor:
         """Product of the (B, H_k, W_k) level maps, (B, 256, 256): large only where all levels disagree."""
@@ -77,7 +71,3 @@ class STFPM(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; no smoothing."""
         return self.damping(self.fuse(self.level_maps(*self.features(images))))
-
-    def image_scores(self, maps: Tensor, *, image_level: bool = False) -> Tensor:
-        """(N,) scores: the largest value of each map, or the mean where the whole image is the anomaly."""
-        return score_images(maps, image_level=image_level)

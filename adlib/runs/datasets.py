@@ -1,11 +1,14 @@
-"""What a data set holds and what is wrong with it, told before anything is computed."""
+"""What a data set holds and what is wrong with it, told before anything is computed; and a share of it."""
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from adlib import find_input
-from adlib.data.category import find_faults, list_categories
+from adlib.data.category import Category, find_faults, list_categories
 from adlib.data.images import find_range, open_upright, read_mask, upright_size
 from adlib.data.listing import CategoryFiles, Fault, group_faults, list_files, visible
 from adlib.settings import CLASSES, printable
@@ -51,6 +54,20 @@ def describe(root: str | Path) -> list[str]:
     for line in [f"problem: {text}" for text in problems] + [f"note: {text}" for text in notes]:
         print(line)
     return problems
+
+
+def subsample(category: Category, share: float, *, seed: int) -> Category:
+    """The category with a share of its normal training and validation images, at least one of each, drawn at random."""
+    if share == 1:
+        return category
+    generator, images, tiles = torch.Generator().manual_seed(seed), {}, dict(category.tiles)
+    for part in ("train", "validation"):
+        whole = getattr(category, part)
+        kept = torch.randperm(len(whole), generator=generator)[: max(1, round(share * len(whole)))].sort().values
+        images[part] = whole[kept]
+        if part in tiles:
+            tiles[part] = tiles[part].pick(kept)
+    return replace(category, **images, tiles=tiles)
 
 
 def look_into(files: CategoryFiles, faults: list[Fault]) -> list[Fault]:

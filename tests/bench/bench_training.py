@@ -6,12 +6,12 @@ whatever else the machine does meets all of them. Ratios travel between machines
 
 import sys
 import time
-from types import SimpleNamespace
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from adlib import recipes
+from adlib.data import Category
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.training import fit, peak_memory_mb, pick_precision
@@ -19,9 +19,10 @@ from adlib.training import fit, peak_memory_mb, pick_precision
 SIZE, BATCH, STEPS = 256, 32, 4
 
 
-def make_category(n: int = BATCH) -> SimpleNamespace:
+def make_category(n: int = BATCH) -> Category:
     images = torch.randint(0, 256, (n, 3, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return SimpleNamespace(train=images, validation=images[:0])
+    return Category("random", train=images, validation=images[:0], test=images[:0], masks=None, labels=torch.empty(0),
+                    defects=[], paths=[])
 
 
 def make_model() -> STFPM:

@@ -8,7 +8,7 @@ from conftest import make_category, save
 from PIL import Image
 
 from adlib import ROOT, find_input, find_output
-from adlib.data.category import load_category, subsample
+from adlib.data.category import load_category
 from adlib.data.images import read_image, read_mask, shrink_mask
 from adlib.runs.datasets import describe
 
@@ -215,17 +215,3 @@ def test_loading_is_silent_when_all_is_well(bolt, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_category(tmp_path, "bolt", image_size=32)
-
-
-def test_a_share_of_the_training_images(bolt):
-    category = load_category(bolt.parent, "bolt", image_size=32)         # 8 to learn from, 2 held back
-    half = subsample(category, 0.5, seed=0)
-    assert (len(half.train), len(half.validation)) == (4, 1)
-    assert half.test is category.test
-    known = {image.numpy().tobytes() for image in category.train}
-    assert all(image.numpy().tobytes() in known for image in half.train)
-    assert torch.equal(subsample(category, 0.5, seed=0).train, half.train)
-    assert any(not torch.equal(subsample(category, 0.5, seed=s).train, half.train) for s in (1, 2, 3))
-    few = subsample(category, 0.01, seed=0)
-    assert (len(few.train), len(few.validation)) == (1, 1)
-    assert subsample(category, 1.0, seed=0) is category

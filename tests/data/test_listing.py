@@ -17,10 +17,10 @@ from PIL import Image
 
 from adlib import __main__
 from adlib.data.category import list_categories, load_category
-from adlib.data.download import unpack
-from adlib.data.textures import load_textures
+from adlib.demo import load_textures
 from adlib.explorer.own_images import folder_category
 from adlib.runs.datasets import describe
+from adlib.runs.download import unpack
 
 
 def load(root, **options):

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 import adlib
 from adlib import metrics, recipes
-from adlib.data import load_category, load_textures
-from adlib.demo import make_set
+from adlib.data import load_category
+from adlib.demo import load_textures, make_set
 from adlib.networks import STFPM, DeSTSeg, MaskedRD, NearestPatch, ReverseDistillation, Teacher
 from adlib.settings import DESTSEG_WIDTHS, IMAGE_SIZE
 from adlib.training import Batch, History, Stage, count_steps, fit, peak_memory_mb, pick_device, predict

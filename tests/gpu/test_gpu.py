@@ -14,8 +14,8 @@ from gpu import report
 from gpu.report import METHODS, StepClock, build, time_prediction, train
 
 from adlib import perlin
-from adlib.data import load_category, load_textures
-from adlib.demo import make_set
+from adlib.data import load_category
+from adlib.demo import load_textures, make_set
 from adlib.metrics import auroc
 from adlib.networks import MaskedRD, Teacher
 from adlib.training import peak_memory_mb, predict

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from adlib import demo, recipes
-from adlib.data import load_category, load_textures
+from adlib.data import load_category
+from adlib.demo import load_textures
 from adlib.lessons import effects
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.teacher import Teacher

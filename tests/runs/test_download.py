@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from adlib.data.download import fetch
+from adlib.runs.download import fetch
 
 
 def make_tar(members: dict[str, bytes], *, link: tuple[str, str] | None = None) -> bytes:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import save
 
-from adlib.data.textures import PHOTOGRAPHS, crops, describe_textures, load_textures
 from adlib.demo import generate
+from adlib.demo.textures import PHOTOGRAPHS, crops, describe_textures, load_textures
 
 
 @pytest.fixture
