@@ -379,3 +379,18 @@ def test_a_form_without_a_kernel_shows_what_was_asked(opened, tmp_path):
     assert page.get_by_role("radio", name="level 2").is_checked()
     assert "70 %" in page.locator(".form").text_content()
     check_looks(opened, form, "predict", ("legend",), ".form")
+
+
+@in_chromium
+def test_a_number_is_guessed_with_a_slider(opened, tmp_path):
+    form = ask("x", "How much of the image is flagged?", between=(0, 100), within=5, unit="%", out_dir=tmp_path)
+    page = opened(form, ready=".form")
+    assert "move the slider" in page.locator(".form").text_content()
+    assert page.get_by_role("slider", name="How sure, to ±5 %?").count() == 1
+    form.answer = {"choice": 37, "sure": 0.6}
+    page = opened(form, ready=".form")
+    guess = page.get_by_role("slider", name="Your guess")
+    assert guess.input_value() == "37"
+    assert guess.get_attribute("aria-valuetext") == "37 %"
+    assert "60 %" in page.locator(".form").text_content()
+    check_looks(opened, form, "guess", ("legend",), ".form")

@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from adlib.explorer import predictions
-from adlib.explorer.predictions import ask, judged_predictions, read_predictions, reveal
+from adlib.explorer.predictions import ask, highest, judged_predictions, read_predictions, reveal
 from adlib.lessons.plots.results import calibration
 
 CHOICES = ["yes", "no", "maybe"]
@@ -29,6 +30,48 @@ def test_an_answer_is_kept_revealed_and_judged(tmp_path, capsys):
     reveal("00-b", "maybe")
     assert "wrong" in capsys.readouterr().out
     assert sorted(judged_predictions(tmp_path)) == [(0.5, False), (0.8, True)]
+
+
+def test_a_number_is_right_within_what_was_asked(tmp_path, capsys):
+    for name, said in {"00-a": 12, "00-b": 35.5, "00-c": 30}.items():
+        form = ask(name, "How many?", between=(0, 100), within=5.5, unit="%", out_dir=tmp_path)
+        form.answer = {"choice": said, "sure": 0.7}
+        reveal(name, np.float32(30))
+    assert capsys.readouterr().out.splitlines() == [
+        "Prediction: 12 %, 70 % sure: wrong. This run says: 30 %.",
+        "Prediction: 35.5 %, 70 % sure: right. This run says: 30 %.",
+        "Prediction: 30 %, 70 % sure: right. This run says: 30 %."]
+    assert judged_predictions(tmp_path) == [(0.7, False), (0.7, True), (0.7, True)]
+    form = ask("00-d", "How many?", between=(0, 6), within=0, out_dir=tmp_path)
+    form.answer = {"choice": 2, "sure": 0.5}
+    reveal("00-d", np.nan)
+    assert capsys.readouterr().out == "Prediction: 2. This run cannot tell.\n"
+    predictions.asked.clear()
+    assert ask("00-d", "How many?", between=(0, 6), within=0, out_dir=tmp_path).answer == {"choice": 2, "sure": 0.5}
+    assert ask("00-d", "Which?", ["2", "3"], out_dir=tmp_path).answer == {}
+
+
+@pytest.mark.parametrize(("between", "within", "step"), [((0, 6), 0, 1), ((0, 6), 0.5, 0.06), ((0, 1.5), 1, 0.015)])
+def test_whole_numbers_have_whole_steps(tmp_path, between, within, step):
+    header, _ = ask("00-a", "?", between=between, within=within, out_dir=tmp_path)._contents()
+    assert header["step"] == step
+
+
+def test_several_answers_can_be_right(tmp_path, capsys):
+    for said, truth in [(0, ["yes", "no"]), (2, ["yes", "no"]), (0, []), (0, "perhaps")]:
+        ask("00-a", "Is it?", CHOICES, out_dir=tmp_path).answer = {"choice": said, "sure": 0.5}
+        reveal("00-a", truth)
+    said = capsys.readouterr().out.splitlines()
+    assert "right. This run says: yes or no." in said[0]
+    assert "wrong. This run says: yes or no." in said[1]
+    assert "This run cannot tell." in said[2]
+    assert "That is not among the answers" in said[3]
+
+
+def test_the_highest_may_be_several():
+    assert highest({"a": 1, "b": 3.0, "c": np.float64(3), "d": np.nan}) == ["b", "c"]
+    assert highest({1: 1, 2: 2}, lowest=True) == ["1"]
+    assert highest({}) == highest({"a": np.nan}) == []
 
 
 def test_without_an_answer_a_notebook_goes_on(tmp_path, capsys):
