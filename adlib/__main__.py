@@ -1,4 +1,4 @@
-"""The command line: python -m adlib demo | run | try | score | sweep | results | data."""
+"""The command line: python -m adlib demo | run | try | score | sweep | results | page | data."""
 
 import argparse
 import os
@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_score(commands.add_parser("score", help="images of your own judged with a run, once or as they appear"))
     add_sweep(commands.add_parser("sweep", help="many ledger runs: methods x categories x seeds, or a named ablation"))
     add_results(commands.add_parser("results", help="the ledger as tables, the papers' numbers beside ours"))
+    add_page(commands.add_parser("page", help="executed notebooks as pages that need no kernel and no network"))
     data = commands.add_parser("data", help="look at a data set, or fetch one").add_subparsers(required=True)
     add_describe(data.add_parser("describe", help="print what an MVTec-layout folder holds, and what is missing"))
     add_fetch(data.add_parser("fetch", help="download an archive, check it and unpack it into data/"))
@@ -172,6 +173,19 @@ def run_results(options: argparse.Namespace) -> int:
         print(f"{len(rows)} runs written to {tables.write_extract(rows, options.extract)}")
     else:
         print(report.ledger_report(options.out_dir, options.format, only=only))
+    return 0
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="each page is written beside its notebook")
+    parser.set_defaults(command=run_page)
+
+
+def run_page(options: argparse.Namespace) -> int:
+    from adlib.lessons.pages import write_page
+
+    for notebook in options.notebooks:
+        print(f"page: {write_page(notebook)}", flush=True)
     return 0
 
 

@@ -25,6 +25,7 @@ from adlib.data.category import load_category
 from adlib.explorer.paint import PaintADefect, differs
 from adlib.explorer.predictions import read_predictions
 from adlib.explorer.widget import ThresholdExplorer
+from adlib.lessons.pages import write_page
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.teacher import Teacher
 from adlib.training import predict
@@ -75,15 +76,13 @@ def opened(browser, tmp_path):
     errors, contexts = [], []
 
     def open_page(shown, *, width=1100, theme="light", ready="canvas[aria-label]"):
-        exported = isinstance(shown, Path)      # by nbconvert, which may name addresses outside
-        path = shown if exported else shown.to_html(tmp_path / f"{len(contexts)}.html")
+        path = shown if isinstance(shown, Path) else shown.to_html(tmp_path / f"{len(contexts)}.html")
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, offline=True)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: m.type == "error" and not (exported and "Failed to load resource" in m.text)
-                and errors.append(m.text))
+        page.on("console", lambda m: m.type == "error" and errors.append(m.text))
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda r: exported or r.url.startswith(("file:", "data:", "blob:")) or errors.append(r.url))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or errors.append(r.url))
         page.goto(path.as_uri())
         page.wait_for_selector(ready)
         return page
@@ -638,7 +637,9 @@ curves = tiny()
 curves""", "noise = noise_playground()\nnoise", """from adlib.explorer import PaintADefect
 PaintADefect(FOLDERS)""", "film()",
     "from adlib.explorer import predictions\npredictions.ask('x', 'Is it?', ['yes', 'no'], out_dir=OUT_DIR)",
-    "predictions.reveal('x', 'yes')", "print(curves.numbers()['pixel_ap'], noise.seed)"]
+    "predictions.reveal('x', 'yes')",
+    "predictions.ask('y', 'How many?', between=(0, 6), within=1, out_dir=OUT_DIR)",
+    "print(curves.numbers()['pixel_ap'], noise.seed)"]
 
 
 def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
@@ -651,7 +652,7 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     widgets = "[...document.querySelectorAll('.adlib-widget')].map((e) => e.widget)"
     there = "(w) => w?.goals || w?.image || w?.answer || w?.reels || w?.keep"
-    page.wait_for_function(f"{widgets}.length === 5 && {widgets}.every({there})", timeout=120_000)
+    page.wait_for_function(f"{widgets}.length === 6 && {widgets}.every({there})", timeout=120_000)
     assert page.locator("[data-adlib-static]:visible").count() == 0
 
     # a stroke of the mouse is judged, and judged as Python judges it; of many at once, the last one
@@ -689,16 +690,24 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     # a prediction is kept; this one comes after its answer
     page.get_by_role("radio", name="yes").check()
     page.get_by_role("slider", name="How sure?").fill("90")
-    page.get_by_role("button", name="Keep my prediction").click()
+    keep = page.get_by_role("button", name="Keep my prediction")
+    keep.first.click()
     page.get_by_text("it does not count").wait_for()
     kept = {"question": "Is it?", "choice": "yes", "sure": 0.9, "late": True}
     assert read_predictions(tmp_path) == {"x": kept}
+
+    # a number is none before its slider was moved
+    assert keep.nth(1).is_disabled()
+    page.get_by_role("slider", name="Your guess").press("ArrowRight")
+    keep.nth(1).click()
+    wait_for(lambda: read_predictions(tmp_path).get("y"))
+    assert read_predictions(tmp_path)["y"] == {"question": "How many?", "choice": 4, "sure": 0.5, "late": False}
     shoot(page, "lab_prediction")
 
     # Python hears of what is moved
     page.evaluate(f"{widgets}[0].set({{truth: {widgets}[0].get('truth').map((_, i) => i === 16)}})")
     page.evaluate(f"{widgets}[1].set({{seed: 41}}), {widgets}.forEach((w) => w.model.save_changes())")
-    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 6;
+    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 7;
                              return window.jupyterapp.commands.execute('notebook:run-cell'); }""")
     page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"0\.5\d* 41")).wait_for()
     assert errors == []
@@ -733,21 +742,21 @@ def test_the_lesson_is_alive_in_jupyterlab(browser, lab, demo_root):
     page.close()
 
 
-def test_an_exported_notebook_holds_a_living_explorer(opened, tmp_path):
+def test_an_exported_notebook_holds_a_living_explorer_and_formulas(opened, tmp_path):
     from nbclient import NotebookClient
-    from nbconvert import HTMLExporter
 
     notebook = nbformat.read(write_notebook(tmp_path / "explorer.ipynb"), as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell(r"The $\frac{a}{b}$ of" "\n\n$$\\sum_i x_i$$"))
     NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
-    page_file = tmp_path / "explorer.html"
-    nothing_outside = dict.fromkeys(("mathjax_url", "require_js_url", "jquery_url", "widget_renderer_url"), "")
-    page_file.write_text(HTMLExporter(**nothing_outside).from_notebook_node(notebook)[0])
-    page = opened(page_file)
+    nbformat.write(notebook, tmp_path / "explorer.ipynb")
+    page = opened(write_page(tmp_path / "explorer.ipynb"))
     shown = two_methods()
     assert page.locator("[data-adlib-static] .adlib").count() == 1
     shown.threshold = 1.2
     drawn(page, f"e.setCode({list(shown.coded[0].edges).index(shown.threshold)})")
     assert_numbers_are_pythons(page, shown, 0)
+    fraction, letter = (page.locator(what).first.bounding_box()["height"] for what in ("mfrac", "mfrac mi"))
+    assert fraction > 1.5 * letter, "numerator above denominator"
     shoot(page, "nbconvert")
 
 
