@@ -19,6 +19,7 @@ from adlib.networks.layers import BorderDamping, exact_convolutions, to_float
 from adlib.settings import MAP_SIZE, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
+COPIES = 4              # of each training image, where a stage shifts them: one as it is
 DEPTHWISE_BF16 = 192    # px, from where bf16 on a CPU is faster for depthwise convolutions too
 print_line = partial(print, flush=True)
 
@@ -48,6 +49,7 @@ class Stage:
     teacher: nn.Module | None = field(default=None, repr=False)             # its features of plain images are cached
     schedule: str = "constant"                                              # of the learning rate; "cosine" falls to 0
     warmup: float = 0.0                                                     # share of the steps in which it rises
+    shift: float = 0.0                                                      # copies are moved by up to this much of S
 
 
 @dataclass
@@ -160,16 +162,17 @@ def train_stage(state: TrainingState, cache_bytes: float) -> None:
     """Take the steps of the present stage that are left, then keep its best weights."""
     steps, size = count_steps(state.now, len(state.train))
     every = state.now.validate_every or max(1, round(len(state.train) / size))
-    order = draw_order(len(state.train), steps * size, seed=state.seed + 10007 * (state.stage + 1)).view(steps, size)
-    order = order.to(state.train.images.device)
-    features, held_features = cache_features(state, cache_bytes)
+    seed = state.seed + 10007 * (state.stage + 1)
+    images = add_shifted(state.train, state.now.shift, seed=seed)
+    order = draw_order(len(images), steps * size, seed=seed).view(steps, size).to(images.images.device)
+    features, held_features = cache_features(state, images, cache_bytes)
     reporter, pending = ProgressReporter(state.step, steps), []
     take_snapshot(state)
     set_modes(state)
     while state.step < steps:
         for group in state.now.optimizer.param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor(state.now, state.step, steps)
-        pending.append(take_step(state, select_batch(state.train, features, order[state.step])))
+        pending.append(take_step(state, select_batch(images, features, order[state.step])))
         state.step += 1
         done, last = len(state.history.losses) + len(pending), state.step == steps
         validate = state.now.validate if len(state.validation) and (state.step % every == 0 or last) else None
@@ -289,9 +292,9 @@ def count_steps(stage: Stage, n: int) -> tuple[int, int]:
     steps = stage.steps or math.ceil(stage.epochs * n / size)
     if steps < 1:
         raise ValueError(f"stage {stage.name!r} has neither steps nor epochs; give one of them")
-    if stage.schedule not in ("constant", "cosine") or not 0 <= stage.warmup < 1:
+    if stage.schedule not in ("constant", "cosine") or not (0 <= stage.warmup < 1 and 0 <= stage.shift < 1):
         raise ValueError(f"stage {stage.name!r}: schedule={stage.schedule!r} must be 'constant' or 'cosine', and "
-                         f"warmup={stage.warmup} in [0, 1)")
+                         f"warmup={stage.warmup} and shift={stage.shift} in [0, 1)")
     return steps, size
 
 
@@ -306,17 +309,35 @@ def draw_order(n: int, count: int, *, seed: int) -> Tensor:
     return torch.cat([torch.randperm(n, generator=generator) for _ in range(math.ceil(count / n))])[:count]
 
 
+def add_shifted(tiles: Tiles, share: float, *, seed: int) -> Tiles:
+    """The images, and behind them `COPIES` - 1 of each, moved by up to that share of S and reflected at the borders.
+
+    No paper has it. Parts never lie quite where they lay, and what was learnt per position must survive that. Images
+    that are cut into several tiles stay as they are: each tile is a part in another place.
+    """
+    if not share or tiles.each > 1:
+        return tiles
+    images = tiles.images
+    size, n = images.shape[-1], (COPIES - 1) * len(images)
+    most, generator = round(share * size), Generator().manual_seed(seed)
+    at = (torch.arange(size) + torch.randint(-most, most + 1, (2, n, 1), generator=generator)).abs()
+    rows, columns = torch.minimum(at, 2 * (size - 1) - at).to(images.device)            # (n, S) each
+    number = torch.arange(n, device=images.device)[:, None, None] % len(images)
+    moved = images.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]   # (n, S, S, 3)
+    return Tiles(torch.cat([images, moved.permute(0, 3, 1, 2)]), tiles.size)
+
+
 def select_batch(images: Tiles, features: list[Tensor] | None, index: Tensor) -> Batch:
     return Batch(to_float(images[index]), features and [f[index] for f in features])    # [] keeps channels_last
 
 
 @torch.no_grad()
-def cache_features(state: TrainingState, limit: float) -> list[list[Tensor] | None]:
-    """Teacher features of the training and of the validation images; None each if they would exceed `limit` bytes."""
+def cache_features(state: TrainingState, train: Tiles, limit: float) -> list[list[Tensor] | None]:
+    """Teacher features of these and of the validation images; None each if they would exceed `limit` bytes."""
     if state.now.teacher is None:
         return [None, None]
-    n, chunks = len(state.train), []
-    both = Tiles(torch.cat([state.train.images, state.validation.images]), state.train.size)
+    n, chunks = len(train), []
+    both = Tiles(torch.cat([train.images, state.validation.images]), train.size)
     for chunk in both.split(32):
         with state.autocast():
             chunks.append(state.now.teacher(to_float(chunk)))

@@ -7,6 +7,7 @@ from test_training import copied, same, silent, textures
 from adlib import recipes
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
+from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.training import fit
 
@@ -84,6 +85,15 @@ def test_turned_images_have_no_cached_features():
         train(model, recipes.destseg(model, images, rotation="half", **SHORT))
 
 
+def test_short_budgets_shift_the_images_and_the_papers_do_not():
+    teacher = Teacher(weights="random")
+    models = {"stfpm": STFPM(teacher), "rd4ad": ReverseDistillation(teacher), "masked_rd": MaskedRD(teacher)}
+    for budget, shift in (("smoke", 1 / 32), ("demo", 1 / 32), ("paper", 0)):
+        stages = [getattr(recipes, name)(model, budget)[0] for name, model in models.items()]
+        stages += recipes.destseg(destseg(), textures().train, budget)
+        assert [stage.shift for stage in stages] == [shift] * 5
+
+
 def test_without_segmentation_there_is_one_stage_and_without_denoising_no_anomaly():
     model = destseg(segmentation=False, denoising=False)
     stage, = recipes.destseg(model, textures().train[:0], budget="smoke", student_steps=2)
@@ -97,7 +107,7 @@ def test_cached_or_not_the_students_loss_is_the_same():
         stages = recipes.destseg(model, textures().train, budget="smoke", **SHORT)
         stages[0].teacher = model.teacher if cached else None
         losses.append(train(model, stages, precision="float32").losses)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)     # features of other batches of images differ by rounding
 
 
 def test_rd4ad_at_paper_is_the_official_schedule():

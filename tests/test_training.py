@@ -9,17 +9,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers import category_of
-from torch import nn
+from torch import Generator, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adlib import recipes
 from adlib.data import Category
+from adlib.data.tiles import Tiles
 from adlib.networks.destseg import DeSTSeg
+from adlib.networks.layers import to_float
 from adlib.networks.masked_rd import MaskedRD
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.training import Stage, count_steps, draw_order, fit, lr_factor, pick_precision, predict
+from adlib.training import COPIES, Stage, add_shifted, count_steps, draw_order, fit, lr_factor, pick_precision, predict
 
 CPU = torch.device("cpu")
 
@@ -345,11 +348,48 @@ def test_the_optimizer_steps_with_the_scheduled_rate():
     assert seen == pytest.approx([0.1 * lr_factor(plan[0], i, 6) for i in range(6)])
 
 
-@pytest.mark.parametrize("wrong", [{"schedule": "step"}, {"warmup": 1.0}, {"warmup": -0.1}])
+@pytest.mark.parametrize("wrong", [{"schedule": "step"}, {"warmup": 1.0}, {"warmup": -0.1}, {"shift": 1.0}])
 def test_a_schedule_that_does_not_exist_is_named(wrong):
     model = Tiny()
     with pytest.raises(ValueError, match="must be 'constant' or 'cosine'"):
         fit(model, textures(), stages(model, **wrong), log=silent, device="cpu")
+
+
+# Shifted copies
+
+
+def test_shifted_copies_are_the_images_moved_by_at_most_the_share():
+    images = torch.randint(256, (3, 3, 32, 32), generator=Generator().manual_seed(0), dtype=torch.uint8)
+    found = add_shifted(Tiles(images), 1 / 8, seed=0).images
+    assert found.shape == (3 * COPIES, 3, 32, 32)
+    assert found[:3].equal(images)
+    padded, offsets = F.pad(images.float(), (4,) * 4, mode="reflect").to(torch.uint8), set()
+    for number, copy in enumerate(found[3:]):
+        places = [(y, x) for y in range(9) for x in range(9)
+                  if padded[number % 3, :, y : y + 32, x : x + 32].equal(copy)]
+        assert len(places) == 1
+        offsets.update(places)
+    assert len(offsets) > 5
+    assert not add_shifted(Tiles(images), 1 / 8, seed=1).images.equal(found)
+    assert add_shifted(tiles := Tiles(images), 0, seed=0) is tiles
+    assert add_shifted(tiles := Tiles(torch.cat([images] * 3, dim=3)[..., :64], 48), 1 / 8, seed=0) is tiles
+
+
+def test_a_stage_trains_on_shifted_copies_and_validates_on_the_images():
+    model, seen = Tiny(), {True: [], False: []}
+    plan = stages(model, steps=8, shift=1 / 8)[:1]
+    for name in ("loss", "validate"):
+        plain = getattr(plan[0], name)
+        setattr(plan[0], name, lambda batch, *more, plain=plain: seen[model.student.training].append(batch.images) or
+                plain(batch, *more))
+    data = textures()
+    fit(model, data, plan, log=silent, device="cpu")
+    known = {image.numpy().tobytes() for image in to_float(data.train)}
+    trained = [image.numpy().tobytes() in known for batch in seen[True] for image in batch.contiguous()]
+    assert any(trained)
+    assert not all(trained)
+    held = {image.numpy().tobytes() for image in to_float(data.validation)}
+    assert all(image.numpy().tobytes() in held for batch in seen[False] for image in batch.contiguous())
 
 
 # Checkpoints

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from adlib.training import Batch, Stage, count_steps
+from adlib.training import COPIES, Batch, Stage, count_steps
 
 aten = torch.ops.aten
 
@@ -15,7 +15,8 @@ aten = torch.ops.aten
 def estimate_flops(stages: Sequence[Stage], n: int, image_size: int) -> int:
     """Floating-point operations of the forward and backward passes of a training on n images of that size.
 
-    A step of two images is counted and taken back. What is cached, the teacher's features, counts once per image.
+    A step of two images is counted and taken back. What is cached, the teacher's features, counts once per image and
+    shifted copy.
     """
     total = 0
     for stage in stages:
@@ -25,7 +26,8 @@ def estimate_flops(stages: Sequence[Stage], n: int, image_size: int) -> int:
         batch = Batch(torch.rand(2, 3, image_size, image_size, device=device))
         if stage.teacher is not None:
             teacher = stage.teacher
-            total += count_flops(lambda: teacher(batch.images)) * n // 2    # noqa: B023 counted at once
+            cached = n * (COPIES if stage.shift else 1)
+            total += count_flops(lambda: teacher(batch.images)) * cached // 2       # noqa: B023 counted at once
             batch.features = teacher(batch.images)
         steps, size = count_steps(stage, n)
         generator = Generator(device).manual_seed(0)
