@@ -16,15 +16,13 @@ from adlib.losses import cosine_distance
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.stfpm import STFPM
-from adlib.networks.teacher import Pyramid, Teacher
+from adlib.networks.teacher import Teacher
 from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
 
-# The learning rate of all short budgets: it rises over a tenth of the steps and falls to zero. Held constant, as the
-# papers have it, a batch-normalised student is at every single step far from the weights that it circles around.
+# The rate of short budgets. Held constant, as in the papers, a batch-normalised student circles around good weights.
 FALLING = {"schedule": "cosine", "warmup": 0.1}
-# How far all short budgets move copies of the training images, as a share of their side: 4 of 128 px. Without it, a
-# part that lies 2 px from where it lay in training is an anomaly.
+# How far short budgets move copies of the images: 4 of 128 px. Else a part that lies 2 px aside is an anomaly.
 SHIFT = {"shift": 1 / 32}
 # A student starts from the mean per position where that is this much nearer to normal features than one vector is.
 START_BELOW = 0.6
@@ -34,9 +32,9 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
           lr: float | None = None, validate_every: int | None = None, select: str = "loss") -> list[Stage]:
     """STFPM: SGD on the mean cosine distance; the weights of lowest validation error are kept.
 
-    The paper's rate is 0.4, held constant; the short budgets take larger steps to get as far, which a batch-normalised
-    student tolerates. `select` says what is lowest on the validation images: "loss" (the paper), or "map", the mean of
-    the fused map (the official code).
+    Steps, batch, rate and interval stand in for the budget's. The paper's rate is 0.4, held constant; the short budgets
+    take larger steps to get as far, which a batch-normalised student tolerates. `select` says what is lowest on the
+    validation images: the "loss" (the paper), or the mean of the fused "map" (the official code).
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "validate_every": 10, "lr": 1.0, **FALLING, **SHIFT},
@@ -61,18 +59,15 @@ def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_s
     """DeSTSeg: first the student, then the segmentation network; the last weights of both are kept (official code).
 
     The paper trains with SGD. The short budgets take AdamW for both, whose steps do not depend on the scale of a loss
-    that is summed over images and levels.
+    that is summed over images and levels. Steps, batch and rate stand in for the budget's; with `paper` the rate is the
+    student's, and the segmentation network has 0.1 and 0.01.
 
     Parameters
     ----------
     textures : (T, 3, S, S) uint8 tensor
         What synthetic anomalies are filled with.
-    lr : float, optional
-        Of the student, and with the short budgets of the segmentation network; with `paper` that has 0.1 and 0.01.
     rotation : {"none", "slight", "full"}
         Of the normal images; `settings.ROTATION` has the official choice per MVTec AD category.
-    opacity, probability
-        Of `perlin.corrupt`.
     """
     plan = {
         "smoke": {"student_steps": 20, "segmentation_steps": 20, "batch": 4, "lr": 0.003},
@@ -128,8 +123,8 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
           lr: float | None = None) -> list[Stage]:
     """RD4AD: Adam as in the official code, whose betas start at 0.5; the last weights are kept.
 
-    The short budgets add noise to the features that enter the bottleneck (UniAD's feature jittering): without it, few
-    training images of a texture are learnt by heart.
+    Short budgets add noise of one rms per channel to what enters the bottleneck (UniAD's feature jittering): without
+    it, few training images of a texture are learnt by heart.
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING, **SHIFT},
@@ -141,19 +136,14 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
 
     def loss(batch: Batch, step: int, generator: Generator) -> Tensor:
         t = batch.features or model.teacher(batch.images)
-        noisy = add_jitter(t, jitter, generator) if jitter else t
+        noisy = [x + jitter * x.square().mean(dim=(0, 2, 3), keepdim=True).sqrt() *
+                 torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype) for x in t] if jitter else t
         return model.loss([t[k - 1] for k in model.levels], model.features(batch.images, noisy)[1])
 
     return [Stage(
         name="student", modules=modules,
         optimizer=torch.optim.Adam(nn.ModuleList(modules).parameters(), lr=plan.pop("lr"), betas=(0.5, 0.999)),
         loss=loss, teacher=model.teacher, **plan)]
-
-
-def add_jitter(t: Pyramid, strength: float, generator: Generator) -> Pyramid:
-    """(B, C_k, H_k, W_k) features plus normal noise of that many times the root mean square of each channel."""
-    return [x + strength * x.square().mean(dim=(0, 2, 3), keepdim=True).sqrt() *
-            torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype) for x in t]
 
 
 def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None, batch: int | None = None,
@@ -188,11 +178,8 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
 def choose_start(model: DeSTSeg | ReverseDistillation, category: Category, start: str = "auto") -> str:
     """Let a student start from the mean per position of normal features where that helps, and say so.
 
-    It helps where parts are aligned, as of an object in a fixture. On a texture the mean says nothing, and a student
-    that starts there learns the few training images by heart.
-
-    "auto" measures how far the mean per position of training features is from those of other normal images, as a share
-    of how far one vector is, and starts from it where that share is below `START_BELOW`. Returns "mean" or "none".
+    It helps where parts are aligned. On a texture the mean says nothing, and a student that starts there learns the
+    images by heart. "auto" starts from it where `compare_means` is below `START_BELOW`. Returns "mean" or "none".
     """
     if known(start, ("auto", "mean", "none")) == "auto":
         share = compare_means(model.teacher, category)

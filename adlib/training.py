@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
@@ -221,10 +222,10 @@ def check_losses(state: TrainingState, pending: list[Tensor]) -> None:
 
 
 def raise_not_finite(state: TrainingState, step: int, what: str) -> None:
-    lr = state.now.optimizer.param_groups[0]["lr"]
     kept = state.checkpoint and state.checkpoint.exists()
     raise FloatingPointError(
-        f"stage {state.now.name!r}, step {step}: {what}; lower the learning rate (now {lr}) or set precision='float32'"
+        f"stage {state.now.name!r}, step {step}: {what}; lower the learning rate (now "
+        f"{state.now.optimizer.param_groups[0]['lr']}) or set precision='float32'"
         + (f"; the last good checkpoint is kept in {state.checkpoint}" if kept else ""))
 
 
@@ -262,11 +263,10 @@ def end_stage(state: TrainingState) -> None:
     if state.best:
         nn.ModuleList(state.now.modules).load_state_dict(state.best["weights"])
         state.history.best_step[name] = state.best["step"]
-    kept = state.history.best_step[name]
     state.stage, state.step, state.best = state.stage + 1, 0, None
     save_checkpoint(state)
-    state.log(f"{name}: done at step {last}, {latest_losses(state.history)}, kept the weights of step {kept}, "
-            f"{state.history.seconds:.0f} s")
+    state.log(f"{name}: done at step {last}, {latest_losses(state.history)}, kept the weights of step "
+            f"{state.history.best_step[name]}, {state.history.seconds:.0f} s")
 
 
 def take_snapshot(state: TrainingState) -> None:
@@ -312,19 +312,16 @@ def draw_order(n: int, count: int, *, seed: int) -> Tensor:
 def add_shifted(tiles: Tiles, share: float, *, seed: int) -> Tiles:
     """The images, and behind them `COPIES` - 1 of each, moved by up to that share of S and reflected at the borders.
 
-    No paper has it. Parts never lie quite where they lay, and what was learnt per position must survive that. Images
-    that are cut into several tiles stay as they are: each tile is a part in another place.
+    No paper has it. Parts never lie quite where they lay. Images that are cut stay as they are: each tile is elsewhere.
     """
-    if not share or tiles.each > 1:
+    size, n = tiles.images.shape[-1], len(tiles)
+    most = round(share * size)
+    if not most or tiles.each > 1:
         return tiles
-    images = tiles.images
-    size, n = images.shape[-1], (COPIES - 1) * len(images)
-    most, generator = round(share * size), Generator().manual_seed(seed)
-    at = (torch.arange(size) + torch.randint(-most, most + 1, (2, n, 1), generator=generator)).abs()
-    rows, columns = torch.minimum(at, 2 * (size - 1) - at).to(images.device)            # (n, S) each
-    number = torch.arange(n, device=images.device)[:, None, None] % len(images)
-    moved = images.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]   # (n, S, S, 3)
-    return Tiles(torch.cat([images, moved.permute(0, 3, 1, 2)]), tiles.size)
+    padded = F.pad(tiles.images.float(), (most,) * 4, mode="reflect").to(tiles.images.dtype)
+    corners = torch.randint(2 * most + 1, (2, (COPIES - 1) * n), generator=Generator().manual_seed(seed)).T.tolist()
+    moved = [padded[i % n, :, y:y + size, x:x + size] for i, (y, x) in enumerate(corners)]
+    return Tiles(torch.stack([*tiles.images, *moved]).contiguous(memory_format=torch.channels_last), tiles.size)
 
 
 def select_batch(images: Tiles, features: list[Tensor] | None, index: Tensor) -> Batch:

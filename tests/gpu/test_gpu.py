@@ -15,7 +15,7 @@ from gpu.report import METHODS, StepClock, build, time_prediction, train
 
 from adlib import perlin
 from adlib.data import load_category
-from adlib.demo import load_textures, make_set
+from adlib.demo import generate, load_textures
 from adlib.metrics import auroc
 from adlib.networks import MaskedRD, Teacher
 from adlib.training import peak_memory_mb, predict
@@ -32,9 +32,19 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_sets():
+    """The time on a card is short: sets as small as those of the other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generate, "COUNTS", {"train/good": 60, "test/good": 20})
+        patch.setattr(generate, "DEFECTIVE", 40)
+        yield
+
+
 @pytest.fixture(scope="module")
-def circuit(tmp_path_factory):
-    return load_category(make_set(tmp_path_factory.mktemp("sets") / "demo", 0, ["circuit"]), "circuit", image_size=SIZE)
+def circuit(tmp_path_factory, small_sets):
+    root = generate.make_set(tmp_path_factory.mktemp("sets") / "demo", 0, ["circuit"], workers=1)
+    return load_category(root, "circuit", image_size=SIZE)
 
 
 @pytest.fixture(scope="module")
