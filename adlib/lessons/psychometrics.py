@@ -1,4 +1,4 @@
-"""Lesson 06: the smallest defect that a detector sees, with discs of known size and contrast painted on images."""
+"""Lesson 06: the smallest defect that a detector sees, with discs painted on images; and images that are moved."""
 
 from math import inf, nan
 
@@ -35,6 +35,12 @@ def paint_discs(images: Tensor, centres: ArrayLike, *, diameter: float, contrast
     around = F.interpolate((away <= VICINITY / 2)[:, None].float(), size=(size, size), mode="area")
     bright = (pixels * around).sum(dim=(1, 2, 3), keepdim=True) > 0.5 * 3 * around.sum(dim=(1, 2, 3), keepdim=True)
     return (pixels + contrast * alpha * torch.where(bright, -1.0, 1.0)).clamp(0, 1)
+
+
+def move(images: Tensor, pixels: int) -> Tensor:
+    """(N, 3, S, S) images moved down and right by less than S pixels, mirrored at the upper and the left border."""
+    source = (torch.arange(images.shape[-1]) - pixels).abs()
+    return images[..., source, :][..., source]
 
 
 def wilson(hits: ArrayLike, n: int, *, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
+from adlib.lessons import psychometrics
 from adlib.lessons.psychometrics import equal_threshold, paint_discs, smallest_seen, wilson
 
 DIAMETERS, CONTRASTS = [1, 2, 4, 8, 16, 32], [0.0, 0.05, 0.1, 0.2, 0.4]
@@ -95,3 +96,9 @@ def test_a_threshold_for_a_rate_of_false_alarms(rate, alarms):
     assert (single >= equal_threshold(single, rate)).sum() == alarms
     tied = np.array([1.0, 2, 2, 2])
     assert (tied >= equal_threshold(tied, 0.5)).sum() <= 2
+
+
+def test_an_image_is_moved_down_and_right_and_mirrored_in():
+    image = torch.arange(16).reshape(1, 1, 4, 4)
+    assert psychometrics.move(image, 0).equal(image)
+    assert psychometrics.move(image, 1)[0, 0].tolist() == [[5, 4, 5, 6], [1, 0, 1, 2], [5, 4, 5, 6], [9, 8, 9, 10]]

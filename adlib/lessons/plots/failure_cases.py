@@ -288,6 +288,21 @@ def psychometric(diameters: list[float], contrasts: list[float], rates: dict[str
     return figure
 
 
+def moved_parts(distances: list[int], alarms: dict[str, list[int]], n: int) -> Figure:
+    """Share of n normal images that alarm over how far they were moved, with 95 % intervals; alarms[method][d]."""
+    figure, axes = new_figure(1, 1, width=6.4, height=2.9)
+    ax, places = axes[0, 0], np.arange(len(distances))
+    for k, (method, counts) in enumerate(alarms.items()):
+        colour, marker = METHOD_MARKS[method]
+        x = places + (k - (len(alarms) - 1) / 2) * 0.08
+        ax.vlines(x, *wilson(counts, n), color=colour, lw=0.9, alpha=0.6)
+        ax.plot(x, np.array(counts) / n, marker=marker, color=colour, ms=4.5, lw=1.2, label=method)
+    ax.set_xticks(places, [str(d) for d in distances])
+    ax.set(ylim=(-0.03, 1.03), xlabel="moved by (pixels of the image)", ylabel="share of images that alarm")
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
 def smallest_defects(rows: dict[str, list[float]], diameters: list[float], contrasts: list[float],
              false_alarms: dict[str, float]) -> Figure:
     """The smallest diameter that each method sees at each contrast, beside its false-alarm rate."""

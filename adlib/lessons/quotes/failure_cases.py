@@ -27,6 +27,21 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
             "the reason, since nothing was fitted: there, normal test images *are* farther from the training images.")
 
 
+def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: int) -> str:
+    """Whose false alarms grow most when n normal images of that size are moved, from the counts of this run."""
+    found = []
+    for k, d in list(enumerate(distances))[2:4]:
+        growth = {m: counts[k] - counts[0] for m, counts in alarms.items()}
+        most, least = max(growth, key=growth.__getitem__), min(growth, key=growth.__getitem__)
+        if growth[most] <= 0:
+            found.append(f"Moved by {d} of {size} px, no method alarms more often than before")
+            continue
+        rise = {m: f"from {percent(alarms[m][0], n)} to {percent(alarms[m][k], n)}" for m in (most, least)}
+        others = f", those of {least} least ({rise[least]})" if growth[least] < growth[most] else ", as for all"
+        found.append(f"Moved by {d} of {size} px, the alarms of {most} grow most ({rise[most]}){others}")
+    return f"In this run: {'. '.join(found)}. One image more or less is {100 / n:.1f} %."
+
+
 def say_causes(rows: pd.DataFrame) -> str:
     """Which causes are suggested most often, by kind of failure and of category, from causes.csv."""
     rows = rows.assign(group=kind_of_categories(rows))
