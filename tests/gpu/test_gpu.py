@@ -77,8 +77,8 @@ def test_maps_are_those_of_the_cpu(method, make, circuit):
 
 @pytest.fixture
 def same_draws(monkeypatch):
-    """Synthetic anomalies and masks drawn on the CPU on either device: generators of two devices never agree."""
-    corrupt, draw_masks = perlin.corrupt, MaskedRD.draw_masks
+    """Anomalies, masks and noise drawn on the CPU on either device: generators of two devices never agree."""
+    corrupt, draw_masks, randn = perlin.corrupt, MaskedRD.draw_masks, torch.randn
     generator = torch.Generator()
 
     def corrupt_on_the_cpu(images, textures, **options):
@@ -86,6 +86,8 @@ def same_draws(monkeypatch):
         return tuple(x.to(images.device) for x in drawn)
 
     monkeypatch.setattr(perlin, "corrupt", corrupt_on_the_cpu)
+    monkeypatch.setattr(torch, "randn", lambda shape, *, device, dtype, **_:
+                        randn(shape, generator=generator).to(device, dtype))
     monkeypatch.setattr(MaskedRD, "draw_masks", lambda self, s, _: draw_masks(self, s, generator))
     return lambda: generator.manual_seed(0)
 
