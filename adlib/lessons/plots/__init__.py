@@ -3,8 +3,10 @@
 Figures are made with matplotlib's object interface, so no backend is needed and none is changed.
 """
 
+import base64
 import io
 import warnings
+from html import escape
 from math import ceil
 
 import numpy as np
@@ -17,6 +19,7 @@ from adlib.data.category import Category
 __all__ = ["METHOD_MARKS", "defect_name", "show"]
 
 Array = Tensor | np.ndarray
+DIAGRAM = "diagram"         # label of a figure that is shown as SVG
 NORMAL, ANOMALOUS = "#0173b2", "#d55e00"       # of seaborn's "colorblind" palette; importing seaborn takes a second
 ACCENT, QUIET = "#111111", "0.6"
 OUTLINE = "#00e5ff"         # ground truth over an image or a map: cyan is on neither photographs nor magma
@@ -31,18 +34,36 @@ STYLE = {"axes.spines.right": False, "axes.spines.top": False, "axes.axisbelow":
          "lines.solid_capstyle": "round"}
 
 
-def show(figure: Figure, caption: str, *, alt: str | None = None) -> None:
-    """Display a figure with its caption below, and a text for those who cannot see it (by default the caption)."""
-    from IPython.display import Image, Markdown, display
+def show(figure: Figure, caption: str, *, alt: str) -> None:
+    """Display a figure with its caption below, and a text that says what there is to see for those who cannot see it.
+
+    A diagram is displayed as SVG, with the PNG beside it for pages that have no SVG.
+    """
+    from IPython.display import Markdown, display
 
     for legend in filter(None, (ax.get_legend() for ax in figure.axes)):
         legend.set_frame_on(False)      # a style ends with the figure's making, legends come later
-    png = io.BytesIO()
     set_fonts(figure)
+    png = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")      # a box is drawn for it
         figure.savefig(png, format="png", dpi=110, bbox_inches="tight")
-    display(Image(data=png.getvalue(), alt=alt or caption), Markdown(f"*{caption}*"))
+        bundle = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
+        if figure.get_label() == DIAGRAM:
+            bundle["image/svg+xml"] = as_svg(figure, alt)
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+    display(Markdown(f"*{caption}*"))
+
+
+def as_svg(figure: Figure, alt: str) -> str:
+    """The figure as an SVG element, the same for the same figure, with its text for those who cannot see it."""
+    import matplotlib as mpl
+
+    svg = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "adlib", "image.composite_image": False}):
+        figure.savefig(svg, format="svg", dpi=220, bbox_inches="tight", metadata={"Date": None})
+    element = svg.getvalue()[svg.getvalue().index("<svg "):]
+    return element.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
 
 
 def set_fonts(figure: Figure) -> None:

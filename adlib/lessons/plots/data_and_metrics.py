@@ -15,6 +15,7 @@ from adlib.lessons.plots.diagrams import (
     BLUE,
     LIGHT_GREY,
     ORANGE,
+    TEACHER,
     diagram_arrow,
     diagram_box,
     diagram_picture,
@@ -71,7 +72,7 @@ def nearest_patch_diagram(image: Tensor, features: list[Tensor]) -> Figure:
     for k, t in enumerate(features):
         y = 15 * (len(features) - 1 - k) + 1
         diagram_arrow(ax, 29.5, middle, 35, y + 5)
-        diagram_stack(ax, 36, y, 10, t[0][strongest_channels(t, 3)], NORMAL)
+        diagram_stack(ax, 36, y, 10, t[0][strongest_channels(t, 3)], TEACHER)
         ax.text(54, y + 5, f"level {k + 1}\n{t.shape[1]} channels\n{t.shape[2]} x {t.shape[3]}", fontsize=8.5,
                 ha="center", va="center")
         diagram_box(ax, 63, y + 1, 17, 9, "distance to nearest\nstored feature", ORANGE)

@@ -1,12 +1,29 @@
 """Figures of lesson 02: synthetic anomalies from the lattice up, the two networks, and what the second one sees."""
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure, picture
-from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, PINK, diagram_arrow, diagram_box, new_diagram
+from adlib.lessons.plots.diagrams import (
+    ADDED,
+    BLUE,
+    COMPARED,
+    GREEN,
+    ORANGE,
+    PINK,
+    STACK,
+    STUDENT,
+    TEACHER,
+    diagram_arrow,
+    diagram_box,
+    diagram_features,
+    diagram_map,
+    diagram_picture,
+    new_diagram,
+    strongest_channels,
+)
+from adlib.networks.destseg import DeSTSeg
 from adlib.networks.layers import upsample
 from adlib.perlin import fade
 
@@ -20,13 +37,12 @@ def two_stages(clean: Tensor, corrupted: Tensor, mask: Tensor, *, compare: str =
     if segmentation:
         rows.append(("Stage 2: the segmentation network learns", (corrupted, corrupted), ("frozen", "frozen")))
     figure, ax = new_diagram(width=9.4, height=2.05 * len(rows), top=27 * len(rows), right=124)
-    limits = ax.get_xlim(), ax.get_ylim()
     for row, (title, images, states) in enumerate(rows):
         top = 27 * (len(rows) - row)
         ax.text(0, top - 1.7, title, weight="bold", fontsize=9.5)
         for y, image, name, state, colour in zip((top - 13, top - 25), images, ("teacher", "student"), states,
                                                  (BLUE, GREEN), strict=True):
-            thumbnail(ax, image, 0, y)
+            diagram_picture(ax, 0, y, 10, image)
             ax.text(14.7, y + 6, "clean" if image is clean else "corrupted", ha="center", fontsize=7.5)
             diagram_box(ax, 19, y + 1, 20, 8, f"{name}\n({state})", colour)
             diagram_arrow(ax, 10.5, y + 5, 19, y + 5)
@@ -37,72 +53,94 @@ def two_stages(clean: Tensor, corrupted: Tensor, mask: Tensor, *, compare: str =
             diagram_box(ax, 82, top - 18, 20, 8, "segmentation\n(learns)", PINK)
             diagram_arrow(ax, 74, top - 14, 82, top - 14)
             diagram_arrow(ax, 102, top - 14, 110, top - 14)
-            thumbnail(ax, mask, 110.5, top - 19)
+            diagram_picture(ax, 110.5, top - 19, 10, mask, cmap="gray")
             ax.text(115.5, top - 22, "target", ha="center", fontsize=8.5)
-    ax.set(xlim=limits[0], ylim=limits[1], aspect="equal")
+    ax.set_aspect("equal")
     return figure
 
 
-def thumbnail(ax: Axes, image: Tensor, x: float, y: float, side: float = 10) -> None:
-    """A small picture in a diagram: (3, S, S), or a mask (S, S)."""
-    pixels = np.asarray(image.permute(1, 2, 0) if image.ndim == 3 else image)
-    ax.imshow(pixels, extent=(x, x + side, y, y + side), cmap="gray", zorder=2)
-
-
-def student_pyramids(shapes: dict[int, tuple[int, int]], size: int, *, student_width: int, decoder: bool,
-                     denoising: bool) -> Figure:
+def student_pyramids(clean: Tensor, corrupted: Tensor, t: list[Tensor], s: list[Tensor], distances: list[Tensor],
+                     encoder: list[Tensor]) -> Figure:
     """Stage 1: teacher above, student below, and what compares them at each level.
 
-    `shapes` holds (C, H) of each level.
+    Parameters
+    ----------
+    clean, corrupted : (3, S, S) tensor
+        What the teacher sees, and the student.
+    t, s : list of (1, C_k, H_k, W_k) tensors
+    distances : list of (H_k, W_k) tensors
+    encoder : list of (1, C, H, W) tensors
+        Of the student: its levels and its bottleneck; empty for a student that is an encoder only.
     """
-    bottom = 0 if decoder else 15
-    figure, ax = new_diagram(width=8.4, height=0.08 * (58 - bottom), top=56, right=98, bottom=bottom)
-    rows = {"teacher": 47, "compare": 32, "decoder": 17, "encoder": 2}
-    diagram_box(ax, 0, rows["teacher"], 14, 8, f"clean image\n3 x {size} x {size}", LIGHT_GREY)
-    seen = "corrupted\nimage" if denoising else "clean\nimage"
-    diagram_box(ax, 0, rows["encoder"] if decoder else rows["decoder"], 14, 8, seen, LIGHT_GREY)
-    for k, (level, (c, side)) in enumerate(shapes.items()):
-        x = 21 + 19 * k
-        diagram_box(ax, x, rows["teacher"], 14, 8, f"teacher {level}\n{c} x {side} x {side}", BLUE)
-        diagram_box(ax, x, rows["compare"], 14, 8, "1 - cos", ORANGE)
-        diagram_box(ax, x, rows["decoder"], 14, 8, f"student {level}\n{c} x {side} x {side}", GREEN)
-        diagram_arrow(ax, x - 5 if k else 14, rows["teacher"] + 4, x, rows["teacher"] + 4)
-        diagram_arrow(ax, x + 7, rows["teacher"], x + 7, rows["compare"] + 8)
-        diagram_arrow(ax, x + 7, rows["decoder"] + 8, x + 7, rows["compare"])
-        if decoder:
-            diagram_box(ax, x, rows["encoder"], 14, 8, f"encoder\n{student_width * 2**k} x {side} x {side}", GREEN)
-            diagram_arrow(ax, x - 5 if k else 14, rows["encoder"] + 4, x, rows["encoder"] + 4)
-            if k < len(shapes) - 1:
-                diagram_arrow(ax, x + 19, rows["decoder"] + 4, x + 14, rows["decoder"] + 4)
-        else:
-            diagram_arrow(ax, x - 5 if k else 14, rows["decoder"] + 4, x, rows["decoder"] + 4)
-    if decoder:
-        side = size // 32
-        diagram_box(ax, 79, rows["encoder"] + 7, 18, 9, f"bottleneck\n{8 * student_width} x {side} x {side}", GREEN)
-        diagram_arrow(ax, 73, rows["encoder"] + 4, 79, rows["encoder"] + 9)
-        diagram_arrow(ax, 79, rows["encoder"] + 14, 73, rows["decoder"] + 4)
+    teacher, compare, student, first = (62, 43, 24, 5) if encoder else (43, 24, 5, 5)
+    figure, ax = new_diagram(width=9.0, height=9.0 * (teacher + 18) / 106, top=teacher + 16, right=104)
+    for y, image, text in [(teacher, clean, "clean image"), (first, corrupted, "corrupted image")]:
+        diagram_picture(ax, 0, y, STACK, image)
+        ax.text(5, y - 0.8, f"{text}\n{' x '.join(map(str, image.shape))}", ha="center", va="top", fontsize=7.5)
+        diagram_arrow(ax, 10.5, y + 5, 18.5, y + 5)
+    for k, (a, b, d) in enumerate(zip(t, s, distances, strict=True)):
+        x, chosen = 19 + 20 * k, strongest_channels(a, 3)
+        diagram_features(ax, x, teacher, a, TEACHER, f"teacher, level {k + 1}", chosen=chosen, side="above")
+        diagram_map(ax, x, compare, d, "1 - cos", beside=True)
+        diagram_features(ax, x, student, b, STUDENT, f"student, level {k + 1}", chosen=chosen)
+        diagram_arrow(ax, x + 5, teacher - 0.5, x + 5, compare + STACK + 0.3)
+        diagram_arrow(ax, x + 5, student + 12.2, x + 5, compare - 0.4)
+        if encoder:
+            diagram_features(ax, x, first, encoder[k], STUDENT, f"encoder {k + 1}")
+        if k:
+            for y in {teacher, first}:
+                diagram_arrow(ax, x - 7.7, y + 5, x - 0.5, y + 5)
+        if k and encoder:
+            diagram_arrow(ax, x - 0.5, student + 5, x - 7.7, student + 5)
+    if encoder:
+        middle = (first + student) / 2
+        diagram_features(ax, 82, middle, encoder[-1], STUDENT, "bottleneck")
+        diagram_arrow(ax, 71.3, first + 5, 81.5, middle + 3)
+        diagram_arrow(ax, 81.5, middle + 8, 71.3, student + 5)
     return figure
 
 
-def segmentation_network(channels: int, side: int, width: int, dilations: tuple[int, ...], compare: str) -> Figure:
-    """The segmentation network, from what it is given to its map."""
+def encoder_features(model: DeSTSeg, images: Tensor) -> list[Tensor]:
+    """What the student's encoder makes of (B, 3, S, S) images: three levels, and the bottleneck behind them."""
+    net, levels = model.student, []
+    if net.bottom is None:
+        return []
+    x = net.stem(model.teacher.normalise(images))
+    for stage in net.encoder:
+        x = stage(x)
+        levels.append(x)
+    return [*levels[:3], net.bottom(x)]
+
+
+def segmentation_network(x: Tensor, mixed: Tensor, probability: Tensor, dilations: tuple[int, ...],
+                         compare: str) -> Figure:
+    """The segmentation network, from what it is given to its map.
+
+    Parameters
+    ----------
+    x, mixed : (1, C, H, W) tensor
+        What it is given, and what its residual blocks make of it.
+    probability : (256, 256) tensor
+    """
+    width = mixed.shape[1]
     branches = ["mean of the\nwhole image", *(f"3 x 3,\ndilation {d}" for d in dilations)]
-    figure, ax = new_diagram(width=9.4, height=0.08 * 44, top=42, right=118)
+    figure, ax = new_diagram(width=9.4, height=9.4 * 49 / 122, top=45, right=120, bottom=-2)
     middle = 17
-    for x, w, text, colour in [
-            (0, 18, f"{COMPARISON_TEXTS[compare]}\n{channels} x {side} x {side}", ORANGE),
-            (23, 18, f"2 residual blocks\n{width} x {side} x {side}", PINK),
-            (67, 18, f"concatenate, 3 x 3\n{len(branches) * width} to {width}", PINK),
-            (89, 12, f"3 x 3, 1 x 1\n{width} to 1", PINK), (105, 13, "sigmoid\n256 x 256", LIGHT_GREY)]:
-        diagram_box(ax, x, middle, w, 8, text, colour)
+    diagram_features(ax, 0, middle - 2, x, COMPARED, COMPARISON_TEXTS[compare])
+    diagram_box(ax, 17, middle, 13, 8, "2 residual\nblocks", PINK)
+    diagram_features(ax, 35, middle - 2, mixed, ADDED, "mixed")
+    for left, w, text in [(76, 16, f"concatenate, 3 x 3\n{len(branches) * width} to {width}"),
+                          (95.5, 11, f"3 x 3, 1 x 1\n{width} to 1")]:
+        diagram_box(ax, left, middle, w, 8, text, PINK)
     for k, text in enumerate(branches):
         y = middle + 11 * (1.5 - k)
-        diagram_box(ax, 47, y, 14, 8, text, PINK)
-        diagram_arrow(ax, 41, middle + 4, 47, y + 4)
-        diagram_arrow(ax, 61, y + 4, 67, middle + 4)
-    for x0, x1 in [(18, 23), (85, 89), (101, 105)]:
+        diagram_box(ax, 55, y, 14, 8, text, PINK)
+        diagram_arrow(ax, 47.5, middle + 4, 55, y + 4)
+        diagram_arrow(ax, 69, y + 4, 76, middle + 4)
+    for x0, x1 in [(12.3, 17), (30, 34.6), (92, 95.5), (106.5, 109.6)]:
         diagram_arrow(ax, x0, middle + 4, x1, middle + 4)
-    ax.text(66, 40.5, "ASPP", fontsize=9, color="0.3")
+    diagram_map(ax, 110, middle - 1, probability, "sigmoid\n256 x 256")
+    ax.text(62, 45.5, "ASPP", fontsize=9, color=ADDED, ha="center", va="top")
     return figure
 
 

@@ -184,6 +184,13 @@ def defect_table(data: Category, found: dict[str, list[Failure]]) -> Figure:
     return count_tables({"misses, all methods": {k.replace("_", " "): v for k, v in missed.items()}}, "misses")
 
 
+def confusion_table(found: dict[tuple[str, str], int]) -> Figure:
+    """How often a failure with a built-in cause (row) got which first suggestion (column)."""
+    rows = {cause: [name for (built, name), n in found.items() if built == cause for _ in range(n)]
+            for cause in failures.CAUSES if any(built == cause for built, _ in found)}
+    return count_tables({"built in (row), suggested (column)": rows}, "failures")
+
+
 def count_tables(panels: dict[str, dict[str, list[str]]], unit: str) -> Figure:
     """Heat tables of how often each cause occurs in each row, on one colour scale; causes that never occur left out."""
     from matplotlib.ticker import MaxNLocator

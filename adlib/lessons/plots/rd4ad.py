@@ -3,82 +3,90 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from adlib.lessons.plots import METHOD_MARKS, NORMAL, QUIET, new_figure
-from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, PINK, diagram_arrow, diagram_box, new_diagram
+from adlib.lessons.plots.diagrams import (
+    ADDED,
+    PINK,
+    STACK,
+    STUDENT,
+    TEACHER,
+    diagram_arrow,
+    diagram_box,
+    diagram_features,
+    diagram_map,
+    diagram_picture,
+    diagram_route,
+    diagram_stack,
+    new_diagram,
+    strongest_channels,
+)
 from adlib.settings import METRIC_NAMES
 
 SHORT_NAMES = {"nearest": "nearest patch (no training)", "stfpm": "STFPM", "destseg": "DeSTSeg", "rd4ad": "RD4AD",
                "masked_rd": "masked RD"}
 
 
-def rd_architecture(image: Tensor, t: list[Tensor], fused: Tensor, embedding: Tensor, *, levels: list[int],
-                    masked: bool) -> Figure:
-    """Teacher above, decoder below and in reverse order, the narrow embedding between; with masked RD's parts or not.
+def rd_architecture(image: Tensor, t: list[Tensor], s: list[Tensor], distances: list[Tensor], map_: Tensor, *,
+                    bottleneck: dict[str, Tensor], levels: list[int], hidden: list[Tensor] | None = None) -> Figure:
+    """Teacher above, decoder below and in reverse order, what squeezes the features between; with masks or without.
 
     Parameters
     ----------
     image : (3, S, S) tensor
-    t : list of (B, C_k, H_k, W_k) tensors
-        Teacher features of levels 1, 2, 3; the last one's lengths are shown.
-    fused, embedding : (B, C, H, W) tensor
-        Behind the fusion, and behind the one-class embedding.
+    t, s : list of (1, C_k, H_k, W_k) tensors
+        Teacher's and decoder's features of levels 1, 2, 3.
+    distances : list of (H_k, W_k) tensors
+        Of the compared levels.
+    map_ : (256, 256) tensor
+    bottleneck : dict of (1, C, H, W) tensors
+        By name, from the fusion to the embedding.
     levels : list of int
         Those that are compared.
+    hidden : list of (1, C_k, H_k, W_k) tensors, optional
+        Decoder's features of the compared levels behind masks, in front of generators.
     """
-    top, distance = (44, 29.5) if masked else (31, 15.5)
-    figure, ax = new_diagram(width=9.6, height=4.9 if masked else 3.9, top=top + 13)
-    side, right = image.shape[-1], 81
-    picture_box(ax, 0, top, image.permute(1, 2, 0), f"image\n3 x {side}\nx {side}", LIGHT_GREY, width=13)
-    for k, x in enumerate((19, 38, 57)):
-        c, h, w = t[k].shape[1:]
-        picture_box(ax, x, top, t[k][-1].norm(dim=0), f"teacher\nlevel {k + 1}\n{c} x\n{h} x {w}", BLUE, sheets=3)
-        diagram_arrow(ax, x - (6 if k == 0 else 5), top + 4.5, x, top + 4.5)
-        ax.plot([x + 7, x + 7], [top + 9.3, top + 12], color="0.3", lw=0.9)
-        diagram_box(ax, x, 0, 14, 9, f"decoder $S_{k + 1}$\n{shape(t[k])}", GREEN)
-        diagram_arrow(ax, x + 14 + (10 if k == 2 else 5), 4.5, x + 14, 4.5)
+    compare, teacher = (51, 70) if hidden else (24, 43)
+    figure, ax = new_diagram(width=9.6, height=9.6 * (teacher + 19) / 108, top=teacher + 17, right=106)
+    diagram_picture(ax, 0, teacher, STACK, image)
+    ax.text(5, teacher - 0.8, "image\n" + " x ".join(map(str, image.shape)), ha="center", va="top", fontsize=7.5)
+    for k, (a, b) in enumerate(zip(t, s, strict=True)):
+        x, chosen = 19 + 20 * k, strongest_channels(a, 3)
+        diagram_features(ax, x, teacher, a, TEACHER, f"teacher, level {k + 1}", chosen=chosen, side="above")
+        diagram_arrow(ax, x - (7.7 if k else 8.5), teacher + 5, x - 0.5, teacher + 5)
+        ax.plot([x + 11.3] * 2, [teacher + 12.2, teacher + 16.5], color="0.3", lw=0.9)      # to the fusion
+        diagram_features(ax, x, 5, b, STUDENT, f"decoder, level {k + 1}", chosen=chosen)
+        diagram_arrow(ax, x + (22.5 if k == 2 else 19.5), 10, x + 12.4, 10)
         if k + 1 not in levels:
             continue
-        if masked:
-            diagram_box(ax, x, 15, 14, 9, "mask $M$, then\ngenerator", PINK)
-            diagram_arrow(ax, x + 7, 9, x + 7, 15)
-        diagram_box(ax, x, distance, 14, 9, f"1 - cos\n{t[k].shape[2]} x {t[k].shape[3]}", ORANGE)
-        diagram_arrow(ax, x + 7, top, x + 7, distance + 9)
-        diagram_arrow(ax, x + 7, distance - (5.5 if masked else 6.5), x + 7, distance)
-    ax.plot([26, right + 9], [top + 12, top + 12], color="0.3", lw=0.9)
-    diagram_arrow(ax, right + 9, top + 12, right + 9, top + 9)
-    diagram_box(ax, right, top, 18, 9, f"{'MSFF' if masked else 'MFF: fusion'}\n{shape(fused)}", GREEN)
-    below = top
-    for y, text in [(29.5, "SCConv"), (15, "SimAM")] if masked else []:
-        diagram_box(ax, right, y, 18, 9, f"{text}\n{shape(fused)}", PINK)
-        diagram_arrow(ax, right + 9, below, right + 9, y + 9)
-        below = y
-    diagram_arrow(ax, right + 9, below, right + 9, 9)
-    diagram_box(ax, right, 0, 18, 9, f"embedding\n{shape(embedding)}", "#fff2cc")
-    diagram_box(ax, 0, distance, 12, 9, "sum, blur\nmap 256 x 256", LIGHT_GREY)
-    compared = [19 * k for k in levels]
-    for x, left in zip(compared, [12, *(x + 14 for x in compared)], strict=False):
-        diagram_arrow(ax, x, distance + 4.5, left, distance + 4.5)
-    ax.set(xlim=(-1, 101), ylim=(-1, top + 14))     # pictures move the limits
+        at = levels.index(k + 1)
+        if hidden:
+            diagram_stack(ax, x, 24, STACK, hidden[at][0][chosen], STUDENT)
+            ax.text(x + 12.6, 29.5, "masked", color=STUDENT, fontsize=7.5)
+            diagram_box(ax, x - 1, 40.5, 13, 5, "generator", PINK)
+            diagram_arrow(ax, x + 5, 17.2, x + 5, 23.5)
+            diagram_arrow(ax, x + 5, 36.2, x + 5, 40.2)
+        diagram_arrow(ax, x + 5, 45.9 if hidden else 17.2, x + 5, compare - 0.5)
+        diagram_map(ax, x, compare, distances[at], "1 - cos", beside=True)
+        diagram_arrow(ax, x + 5, teacher - 0.5, x + 5, compare + STACK + 0.3)
+    compared = [20 * k - 1 for k in levels]
+    for x, left in zip(compared, [STACK, *(x + STACK for x in compared)], strict=False):
+        diagram_arrow(ax, x - 0.5, compare + 4, left + 0.6, compare + 4)
+    diagram_map(ax, 0, compare, map_, "sum, blurred:\nmap, 256 x 256")
+    diagram_route(ax, [(30.3, teacher + 16.5), (87, teacher + 16.5), (87, teacher + 12.3)])
+    draw_bottleneck(ax, bottleneck, teacher)
     return figure
 
 
-def picture_box(ax: Axes, x: float, y: float, picture: Tensor, text: str, colour: str, *, width: float = 14,
-                sheets: int = 1) -> None:
-    """A box with a small picture beside its text; of several sheets, it is the uppermost."""
-    diagram_box(ax, x, y, width, 9, "", colour)
-    for i in reversed(range(sheets)):
-        left, low = x + 0.3 + 0.5 * i, y + 0.6 + 0.5 * i
-        ax.add_patch(Rectangle((left, low), 6.6, 6.8, fc="white", ec="0.3", lw=0.7, zorder=2))
-    ax.imshow(picture.cpu(), extent=(x + 0.3, x + 6.9, y + 0.6, y + 7.4), aspect="auto", cmap="gray",
-              interpolation="nearest", zorder=3)
-    ax.text(x + 0.5 * (width + 7.9), y + 4.5, text, ha="center", va="center", fontsize=7.5)
-
-
-def shape(x: Tensor) -> str:
-    return " x ".join(map(str, x.shape[1:]))
+def draw_bottleneck(ax: Axes, bottleneck: dict[str, Tensor], top: float) -> None:
+    """The right column of `rd_architecture`, downwards: what is attention has a colour of its own."""
+    heights = np.linspace(top, 5, len(bottleneck))
+    for k, ((name, x), y) in enumerate(zip(bottleneck.items(), heights, strict=True)):
+        frame = ADDED if 0 < k < len(heights) - 1 else STUDENT
+        diagram_features(ax, 82, y, x, frame, name, side="right")
+        if k:
+            diagram_arrow(ax, 87, heights[k - 1] - 0.5, 87, y + 12.3)
 
 
 def blur_profile(before: Tensor, after: Tensor) -> Figure:

@@ -18,11 +18,20 @@ from adlib.lessons.plots import (
     new_figure,
     picture,
 )
-from adlib.lessons.plots.diagrams import diagram_arrow, diagram_picture, diagram_stack, new_diagram, strongest_channels
+from adlib.lessons.plots.diagrams import (
+    STACK,
+    STUDENT,
+    TEACHER,
+    diagram_arrow,
+    diagram_features,
+    diagram_map,
+    diagram_picture,
+    diagram_route,
+    new_diagram,
+    strongest_channels,
+)
 from adlib.metrics import METRIC_NAMES
 from adlib.networks.layers import upsample
-
-TEACHER, STUDENT = "#0173b2", "#029e73"         # blue and green, as in the diagrams' boxes
 
 
 def stfpm_architecture(image: Tensor, t: dict[int, Tensor], s: list[Tensor], distances: list[Tensor],
@@ -37,34 +46,29 @@ def stfpm_architecture(image: Tensor, t: dict[int, Tensor], s: list[Tensor], dis
     distances : list of (H_k, W_k) maps
     fused : (H, W)
     """
-    top = 17 * len(t) + 3
+    top = 18.5 * len(t) + 4
     figure, ax = new_diagram(width=9.4, height=9.4 * (top + 2) / 102, top=top)
-    middle = (top - 3) / 2
+    middle = (top - 5) / 2 + 1.5
     diagram_picture(ax, 0, middle - 6, 12, image)
-    ax.text(27, top, "teacher (frozen)", color=TEACHER, ha="center", va="bottom", fontsize=9.5)
-    ax.text(50, top, "student (trained)", color=STUDENT, ha="center", va="bottom", fontsize=9.5)
-    ax.text(72.5, top, "1 - cos", ha="center", va="bottom", fontsize=9.5)
+    ax.text(6, middle - 6.8, " x ".join(map(str, image.shape)), ha="center", va="top", fontsize=7.5)
+    ax.text(73, top - 2.5, "1 - cos", ha="center", va="bottom", fontsize=9)
     for k, ((level, x), own, d) in enumerate(zip(t.items(), s, distances, strict=True)):
-        y = 17 * (len(t) - 1 - k) + 1
+        y = 18.5 * (len(t) - 1 - k) + 5
         chosen = strongest_channels(x, 3)
-        diagram_stack(ax, 21, y, 11, x[0][chosen], TEACHER)
-        diagram_stack(ax, 44, y, 11, own[0][chosen], STUDENT)
-        ax.text(39, y + 5, f"level {level}\n{x.shape[1]} channels\n{x.shape[2]} x {x.shape[3]}", fontsize=8,
-                ha="center", va="center")
-        diagram_picture(ax, 67, y, 11, d, cmap=CMAP)
-        diagram_arrow(ax, 33, y + 13, 67, y + 9.5, bend=-0.12)
-        diagram_arrow(ax, 57.5, y + 5, 66.5, y + 5)
-        diagram_arrow(ax, 78.5, y + 5.5, 83.4, middle)
+        diagram_features(ax, 22, y, x, TEACHER, f"teacher, level {level}", chosen=chosen)
+        diagram_features(ax, 45, y, own, STUDENT, f"student, level {level}", chosen=chosen)
+        diagram_map(ax, 68, y, d, f"{d.shape[0]} x {d.shape[1]}")
+        diagram_route(ax, [(29, y + 11.9), (29, y + 13.7), (64, y + 13.7), (67.6, y + 8.5)])
+        diagram_arrow(ax, 57, y + 5, 67.6, y + 5)
+        diagram_arrow(ax, 78.3, y + 5, 83.6, middle)
         if k:
-            diagram_arrow(ax, 26.5, y + 17, 26.5, y + 13.5)
-            diagram_arrow(ax, 49.5, y + 17, 49.5, y + 13.5)
-    diagram_arrow(ax, 12.5, middle, 20.5, top - 12)
-    ax.plot([6, 6, 42], [middle + 6.5, top - 1.2, top - 1.2], color="0.3", lw=0.9)
-    diagram_arrow(ax, 41.5, top - 1.2, 44.3, top - 5)
+            for right in (22, 45):
+                diagram_arrow(ax, right + 5, y + 15, right + 5, y + STACK + 2)
+    diagram_arrow(ax, 12.5, middle, 21.6, y + 18.5 * (len(t) - 1) + 6)
+    diagram_route(ax, [(6, middle + 6.4), (6, top - 0.5), (50, top - 0.5), (50, top - 6.5)])
     ax.text(85, middle, "×", fontsize=17, ha="center", va="center")
     diagram_arrow(ax, 86.6, middle, 88.6, middle)
-    diagram_picture(ax, 89, middle - 5.5, 11, fused, cmap=CMAP)
-    ax.text(94.5, middle + 6.5, "map", ha="center", va="bottom", fontsize=9.5)
+    diagram_map(ax, 89, middle - STACK / 2, fused, f"map, {fused.shape[0]} x {fused.shape[1]}")
     return figure
 
 
