@@ -16,8 +16,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from adlib.runs.record import describe_cpu
 from adlib.runs.parameters import NOTEBOOKS
+from adlib.runs.record import describe_cpu
 
 WORDS, LINES = 150, 25          # read in a minute: of text, of code
 BEFORE = "before section 1"
@@ -68,7 +68,7 @@ def measure(lesson: str, *, out_dir: str | Path, executed: str | Path, **paramet
         seconds = seconds[1:]               # the probe's own
     notebook.cells.remove(probe)
     nbformat.write(notebook, Path(executed) / f"{lesson}.ipynb")
-    rows = sections(notebook)
+    rows = section_rows(notebook)
     left = iter(seconds)
     for row in rows:
         row["seconds"] = sum(next(left) for cell in row.pop("cells") if cell.cell_type == "code")
@@ -78,14 +78,14 @@ def measure(lesson: str, *, out_dir: str | Path, executed: str | Path, **paramet
 # Text
 
 
-def sections(notebook) -> list[dict]:
+def section_rows(notebook) -> list[dict]:
     """The sections of a lesson: name, cells, minutes to read, and minutes that its exercises are meant to take."""
     found = [{"section": BEFORE, "cells": [], "words": 0, "lines": 0, "exercises": 0}]
     for cell in notebook.cells:
         text = cell.source
         if cell.cell_type == "code":
-            hidden = cell.metadata.get("jupyter", {}).get("source_hidden")
-            found[-1]["lines"] += 0 if hidden or "parameters" in cell.metadata.get("tags", []) else len(text.split("\n"))
+            hidden = cell.metadata.get("jupyter", {}).get("source_hidden") or "parameters" in cell.metadata.get("tags", [])
+            found[-1]["lines"] += 0 if hidden else len(text.split("\n"))
         for part in re.split(r"^(?=## )", text, flags=re.M) if cell.cell_type == "markdown" else []:
             if part.startswith("## "):
                 found.append({"section": part[3:].split("\n")[0].strip(), "cells": [], "words": 0, "lines": 0,
@@ -109,7 +109,7 @@ def contents(notebook, times: pd.DataFrame) -> str:
     """The line of contents of a lesson, from its text and the measured rows of it."""
     of = dict(zip(times["section"], times["seconds"], strict=True))
     parts, total = [], 0
-    for row in sections(notebook):
+    for row in section_rows(notebook):
         minutes = max(1, round(row["minutes"]))
         total += minutes
         if row["section"] in (BEFORE, "Recap"):
@@ -139,7 +139,7 @@ def write_contents(times: pd.DataFrame) -> None:
         path.write_text(nbformat.writes(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def main() -> None:
+def run_command() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("act", choices=("measure", "write"))
     parser.add_argument("table", type=Path)
@@ -162,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command()

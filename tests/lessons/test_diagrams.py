@@ -47,8 +47,9 @@ def draw_masked_rd(teacher, image, levels=(1, 2, 3)):
     every = teacher(image)
     column = {"MSFF": model.bottleneck.fusion(every), "embedding": model.bottleneck(every)}
     decoded = model.decode(column["embedding"])
+    hidden = [x * m for x, m in zip(s, masks, strict=True)]
     return rd4ad.rd_architecture(image[0], every, decoded, [x[0] for x in d], model.fuse(d)[0],
-                                 bottleneck=column, levels=list(levels), hidden=[x * m for x, m in zip(s, masks, strict=True)])
+                                 bottleneck=column, levels=list(levels), hidden=hidden)
 
 
 @torch.no_grad()

@@ -202,8 +202,8 @@ def draw_intervals(ax, y: float, c: Comparison) -> None:
     ax.plot(in_points(c.difference), y, marker, color=colour, ms=5, label="mean difference")
 
 
-def who_wins(found: dict[str, list[Comparison]], names: list[str]) -> Figure:
-    """Row minus column for all pairs, a panel per metric on one scale; * and ** mark intervals that exclude 0."""
+def who_wins(found: dict[str, list[Comparison]], names: list[str], grades: dict[tuple[str, str, str], str]) -> Figure:
+    """Row minus column for all pairs, a panel per metric on one scale, each with the stars of its (a, b, metric)."""
     differences = {m: np.full((len(names), len(names)), np.nan) for m in found}
     for m, c in ((m, c) for m, comparisons in found.items() for c in comparisons):
         i, j = names.index(c.a), names.index(c.b)
@@ -214,8 +214,7 @@ def who_wins(found: dict[str, list[Comparison]], names: list[str]) -> Figure:
     for ax, (metric, values) in zip(axes, differences.items(), strict=True):
         shown = ax.imshow(values, cmap="PuOr_r", vmin=-high, vmax=high, aspect="auto")
         for c in found[metric]:
-            stars = "*" if excludes_zero(c.ci_fixed_categories) else ""
-            stars = "**" if excludes_zero(c.ci_random_categories) else stars
+            stars = grades.get((c.a, c.b, metric), "")
             i, j = names.index(c.a), names.index(c.b)
             for y, x in ((i, j), (j, i)):
                 ax.text(x, y, f"{values[y, x]:+.1f}{stars}", ha="center", va="center", fontsize=7.5,
@@ -233,14 +232,14 @@ def excludes_zero(interval: tuple[float, float] | None) -> bool:
 
 
 def by_chance(counts: dict[str, list[int]], observed: dict[str, int], total: int) -> Figure:
-    """How many intervals exclude 0 where there is nothing to find, a panel per kind, and how many do in our runs."""
-    figure, axes = new_figure(1, len(counts), width=4.3, height=2.4, sharey=True)
+    """How many findings there are where there is nothing to find, a panel per kind, and how many in our runs."""
+    figure, axes = new_figure(1, len(counts), width=3.3, height=2.5, sharey=True)
     edges = np.arange(-0.5, max(max(max(found) for found in counts.values()), 0.1 * total) + 1.5)
-    for ax, (name, found), colour in zip(axes[0], counts.items(), (NORMAL, ANOMALOUS), strict=False):
+    for ax, (name, found), colour in zip(axes[0], counts.items(), (NORMAL, ANOMALOUS, QUIET), strict=True):
         ax.hist(found, edges, color=colour, alpha=0.6, label="names shuffled")
         ax.axvline(0.05 * total, color=ACCENT, ls="--", lw=1.2, label="5 %")
         ax.axvline(observed[name], color=colour, lw=2.5, label=f"our runs: {observed[name]}")
-        ax.set(title=name, xlabel=f"intervals of {total} that exclude 0")
+        ax.set(title=name, xlabel=f"of {total} comparisons")
         ax.locator_params(axis="x", integer=True)
         ax.legend(fontsize=8)
     axes[0, 0].set_ylabel("shuffles")

@@ -1,0 +1,147 @@
+"""Lesson 09: which method for whom, and how far the answer carries, from the extracts and the papers' tables."""
+
+from math import ceil, sqrt
+
+import pandas as pd
+from scipy.stats import t as student
+
+from adlib.lessons.failures import MISS, SMALL
+from adlib.lessons.quotes import kind_of_categories, link, listing, method_order, percent
+from adlib.lessons.quotes.ablations import EARLIER
+from adlib.lessons.quotes.results import BASELINE, means_of
+from adlib.runs import report, tables
+from adlib.settings import METRIC_NAMES
+
+FULL_SET = 48           # training images behind ablations.csv
+Z = 1.96                # of a 95 % interval
+
+
+def say_prices(rows: pd.DataFrame) -> str:
+    """What a method needs, the quickest first: seconds to train and to judge the test images, memory."""
+    lines = ["| method | training, s | judging, s | memory, MB |", "|---|---|---|---|"]
+    for name in report.costs(rows)["seconds"].sort_values().index:
+        own = rows[rows["variant"] == name]
+        lines.append(f"| {name} | {own['train_seconds'].median():.0f} | {own['predict_seconds'].median():.0f} | "
+                     f"{own['peak_memory_mb'].median():,.0f} |")
+    return "\n".join([f"Medians of the reference sweep, one thread of {listing_of(rows, 'cpu')}, at "
+                      f"{listing_of(rows, 'image_size')} px:", "", *lines])
+
+
+def listing_of(rows: pd.DataFrame, column: str) -> str:
+    return listing(sorted(set(rows[column].astype(str))))
+
+
+def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
+    """Who misses defects for their size, from causes.csv; `cell` is a position of level 1 in pixels of 256."""
+    missed = rows[rows["kind"] == MISS]
+    every = missed.groupby("method")["failures"].sum()
+    small = missed[missed["cause"] == SMALL].groupby("method")["failures"].sum()
+    shares = [f"{name} {small.get(name, 0)} of {every[name]}" for name in method_order(every.index)]
+    return (f"A position of level 1 is {cell:g} pixels of 256 wide here, and one of level 2 {2 * cell:g}. A smaller "
+            f"defect only tints a feature. Misses that the rules of lesson 06 put down to size ({link('causes')}): "
+            f"{listing(shares)}. The method hardly matters there; the image does. Take a larger `image_size`.")
+
+
+def say_few_images(rows: pd.DataFrame) -> str:
+    """Down to which share of the training images STFPM loses nothing that its seeds can show, from ablations.csv."""
+    own = rows[(rows["method"] == "stfpm") & rows["setting"].isin(["", *(s for s in rows["setting"]
+                                                                        if s.startswith("train_share="))])]
+    values = {1.0 if not s else float(s.split("=")[1]): frame["image_auroc"] for s, frame in own.groupby("setting")}
+    if len(values) < 2 or 1.0 not in values:
+        return "There are no runs with fewer images."
+    base, parts, lost_to, margins = values.pop(1.0), [], [], []
+    for share, x in sorted(values.items(), reverse=True):
+        free = len(x) + len(base) - 2
+        std = sqrt(((len(x) - 1) * x.var() + (len(base) - 1) * base.var()) / free)
+        margin = std * sqrt(1 / len(x) + 1 / len(base)) * student.ppf(1 - 0.025 / len(values), free)
+        lost = x.mean() - base.mean()
+        margins.append(tables.in_points(margin))
+        parts.append(f"{round(share * FULL_SET)} images {tables.in_points(lost):+.1f} ± {margins[-1]:.1f}")
+        if lost < -margin:
+            lost_to.append(share)
+    told = f"A loss beyond chance begins at {round(max(lost_to) * FULL_SET)} images." if lost_to else (
+        f"No loss is beyond chance, but a loss of {min(margins):.0f} points would not be either: these runs cannot "
+        "answer the question.")
+    return (f"STFPM on *{listing_of(own, 'category')}* with fewer than {FULL_SET} images, points of image AUROC and "
+            f"the margin of chance of lesson 05 ({link('ablations')}, of {EARLIER}): {listing(parts)}. {told} A "
+            "threshold needs normal images, too: 19 for a promise of 5 % (lesson 08).")
+
+
+def auroc_error(auroc: float, normal: float, anomalous: float) -> float:
+    """Standard error of an AUROC over draws of the images (Hanley and McNeil 1982)."""
+    of_two = {"anomalous": auroc / (2 - auroc), "normal": 2 * auroc**2 / (1 + auroc)}     # both beat, or lose to, one
+    variance = auroc * (1 - auroc)
+    variance += (anomalous - 1) * (of_two["anomalous"] - auroc**2) + (normal - 1) * (of_two["normal"] - auroc**2)
+    return sqrt(variance / (normal * anomalous))
+
+
+def images_to_settle(points: float, auroc: float, *, correlation: float) -> int:
+    """How many images of each kind make the 95 % interval of a difference of two AUROCs as narrow as ± so many points.
+
+    `correlation` is that of the two methods' errors, which judge the same images.
+    """
+    def half_width(n: int) -> float:
+        return Z * auroc_error(auroc, n, n) * sqrt(2 * (1 - correlation))
+
+    low, high = 2, 2
+    while tables.in_points(half_width(high)) > points:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if tables.in_points(half_width(middle)) <= points else (middle, high)
+    return high
+
+
+def say_test_images(rows: pd.DataFrame, verdicts: pd.DataFrame, *, correlation: float = 0.5) -> str:
+    """How many test images tell two methods apart, at the sweep's mean image AUROC."""
+    auroc = float(rows["image_auroc"].mean())
+    needed = {p: 2 * images_to_settle(p, auroc, correlation=correlation) for p in (1, 2, 5)}
+    normal, anomalous = verdicts["normal"].median(), verdicts["anomalous"].median()
+    here = Z * auroc_error(auroc, normal, anomalous) * sqrt(2 * (1 - correlation))
+    alone = 2 * images_to_settle(2, auroc, correlation=0)
+    return (f"With an image AUROC of {auroc:.2f} and errors of two methods that correlate by {correlation:g} (an "
+            f"assumption; section 6 measures the intervals of your runs), a 95 % interval over test images is as narrow "
+            f"as ± 5 points with {hundreds(needed[5])} images, half of them anomalous, ± 2 with {hundreds(needed[2])}, "
+            f"± 1 with {hundreds(needed[1])}. Two methods tested on *different* images need {hundreds(alone)} for ± 2. "
+            f"One category here has {normal:.0f} normal and {anomalous:.0f} anomalous images: ± "
+            f"{tables.in_points(here):.0f} points.")
+
+
+def hundreds(n: int) -> str:
+    step = 10 if n < 500 else 100
+    return f"{step * ceil(n / step):,}"
+
+
+def say_photographs(published: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """The regret table once more, from the papers' tables on photographs, beside the sweep's on drawn defects."""
+    lines, order = [], []
+    for metric in ("image_auroc", "pixel_auroc", "pixel_ap", "pro"):
+        own = published[(published["dataset"] == "mvtec") & (published["metric"] == metric)
+                        & (published["category"] != "mean")]
+        own = own[own["method"].isin(set(rows["method"]) - {BASELINE})]
+        for paper, part in own.groupby("paper"):
+            wide = part.pivot_table(index="method", columns="category", values="value")
+            wide = wide[wide.notna().all(axis=1)]
+            if len(wide) < 2 or wide.shape[1] < 15:
+                continue
+            lost = (wide.max() - wide).mean(axis=1)
+            ours = means_of(rows, metric)
+            ours = tables.in_points(ours.loc[wide.index].max() - ours.loc[wide.index]).mean(axis=1)
+            lines += [f"| {paper} | {METRIC_NAMES[metric]} | {name} | {lost[name]:.1f} | {ours[name]:.1f} |"
+                      for name in method_order(wide.index)]
+            order.append(lost.idxmin() == ours.idxmin())
+    if not lines:
+        return "No paper has two of these methods on all categories."
+    same = f"In {sum(order)} of these {len(order)} comparisons the same method loses least on both sides."
+    return "\n".join(["| paper | number | always | lost there, on photographs | lost here, against the same rivals |",
+                      "|---|---|---|---|---|", *lines, "", f"{same} The papers' columns are single numbers, each from "
+                      "its authors' side, with larger backbones and 256 px."])
+
+
+def say_kinds_of_trust(verdicts: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """How often a threshold from normal images kept its promise, by kind of category."""
+    joined = verdicts.assign(kind=kind_of_categories(verdicts)).groupby("kind")[["false_alarms", "normal"]].sum()
+    shares = listing(f"{percent(*joined.loc[k])} on {k}" for k in joined.index)
+    return (f"Normal test images that alarmed at the threshold of the held-back ones, over all {len(verdicts)} runs: "
+            f"{shares}. So check a threshold on images of another day before you trust it. The choice above rests on "
+            f"{rows['seed'].nunique()} seeds and {rows['category'].nunique()} categories.")

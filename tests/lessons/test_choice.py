@@ -1,0 +1,94 @@
+"""Which method for whom: numbers by hand, and the standard error of an AUROC against draws of images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adlib.lessons import quotes
+from adlib.lessons.quotes import choice, results
+from adlib.metrics import auroc
+from adlib.runs.published import read_published
+
+
+def test_the_error_of_an_auroc_against_draws():
+    rng, areas = np.random.default_rng(0), []
+    for _ in range(600):
+        scores = np.concatenate([rng.exponential(1, 30), rng.exponential(4, 50)])       # the formula's distributions
+        areas.append(auroc(scores, np.repeat([False, True], [30, 50])))
+    assert np.mean(areas) == pytest.approx(0.8, abs=0.01)
+    assert choice.auroc_error(0.8, 30, 50) == pytest.approx(np.std(areas), rel=0.1)
+
+
+def test_images_to_settle_a_difference():
+    for points, correlation in [(2, 0.5), (5, 0.0)]:
+        n = choice.images_to_settle(points, 0.87, correlation=correlation)
+        widths = [196 * choice.auroc_error(0.87, k, k) * (2 * (1 - correlation)) ** 0.5 for k in (n - 1, n)]
+        assert widths[1] <= points < widths[0]
+    few, many = (choice.images_to_settle(p, 0.87, correlation=0.5) for p in (2, 1))
+    assert many == pytest.approx(4 * few, rel=0.02)                 # half the interval, four times the images
+    assert [choice.hundreds(n) for n in (41, 200, 1201)] == ["50", "200", "1,300"]
+
+
+def few_images(lost: float) -> pd.DataFrame:
+    rows = [("", 0.90, s) for s in (-1, 0, 1)] + [("train_share=0.5", 0.90, s) for s in (-1, 0, 1)]
+    rows += [("train_share=0.1", 0.90 - lost, s) for s in (-1, 0, 1)]
+    return pd.DataFrame([{"method": "stfpm", "category": "circuit", "setting": setting, "image_auroc": x + 0.01 * s}
+                         for setting, x, s in rows])
+
+
+def test_few_images_by_hand():
+    text = choice.say_few_images(few_images(0.2))
+    assert "24 images +0.0 ± 2.9 and 5 images -20.0 ± 2.9" in text      # 1 point, 4 degrees of freedom, 2 comparisons
+    assert "begins at 5 images" in text
+    assert "a loss of 3 points would not be either" in choice.say_few_images(few_images(0.0))
+    assert choice.say_few_images(few_images(0.0).query("setting == ''")) == "There are no runs with fewer images."
+
+
+def test_small_defects_by_hand():
+    rows = pd.DataFrame({"method": ["stfpm", "stfpm", "stfpm", "rd4ad"],
+                         "kind": ["miss", "miss", "false alarm", "miss"],
+                         "cause": ["too small", "too faint", "too small", "too faint"], "failures": [3, 4, 9, 2]})
+    text = choice.say_small_defects(rows, cell=8.0)
+    assert "stfpm 3 of 7 and rd4ad 0 of 2" in text
+    assert "8 pixels of 256" in text
+
+
+def test_photographs_beside_drawn_defects():
+    rows = quotes.read_quoted("demo")
+    if not len(rows):
+        pytest.skip("no demo.csv")
+    text = choice.say_photographs(read_published(), rows)
+    assert "| DeSTSeg | pixel AP | stfpm |" in text
+    assert "masked_rd" in text
+    turned = rows.assign(pixel_ap=1 - rows["pixel_ap"])
+    counts = [int(t.split("In ")[1].split()[0]) for t in (text, choice.say_photographs(read_published(), turned))]
+    assert counts[1] == counts[0] - 1
+    assert choice.say_photographs(read_published(), rows.query("method == 'stfpm'")).startswith("No paper")
+
+
+def test_prices_and_trust_follow_the_extracts():
+    rows, verdicts = quotes.read_quoted("demo"), quotes.read_quoted("verdicts")
+    if not len(rows) or not len(verdicts):
+        pytest.skip("no extracts")
+    slow = rows.assign(train_seconds=rows["train_seconds"].where(rows["method"] != "rd4ad", 1e4),
+                       seconds=rows["seconds"].where(rows["method"] != "rd4ad", 1e4))
+    assert choice.say_prices(slow).splitlines()[-1].startswith("| rd4ad | 10000 |")
+    none = verdicts.assign(false_alarms=0)
+    assert "0 % on objects and 0 % on textures" in choice.say_kinds_of_trust(none, rows)
+    assert "images, half of them anomalous" in choice.say_test_images(rows, verdicts)
+
+
+def test_stars_allow_for_all_comparisons():
+    rows = quotes.read_quoted("demo")
+    if not len(rows):
+        pytest.skip("no demo.csv")
+    one = [("destseg", "nearest")]
+    alone = results.grade_pairs(rows, one, ["pixel_ap"])["destseg", "nearest", "pixel_ap"]
+    assert alone == results.grade(results.differences(rows, "destseg", "nearest", "pixel_ap"), comparisons=1)
+    names = sorted(set(rows["method"]))
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1:]]
+    metrics = ["image_auroc", "pixel_ap"]
+    many = results.grade_pairs(rows, pairs, metrics)
+    few = {key: star for m in metrics for p in pairs for key, star in results.grade_pairs(rows, [p], [m]).items()}
+    assert many.keys() == few.keys()
+    assert sum(map(bool, many.values())) <= sum(map(bool, few.values()))
