@@ -121,7 +121,8 @@ def identical_rows(std: float, *, rows: int, seeds: int, tables: int = 10_000, s
     return std / seeds ** 0.5 * np.random.default_rng(seed).standard_normal((tables, rows))
 
 
-def chance_margin(row: list[float], base: list[float], *, comparisons: int = 1) -> float:
+def chance_margin(row: list[float], base: list[float], *, comparisons: int = 1,
+                  pooled: list[list[float]] | None = None) -> float:
     """How far the means of two rows that do not differ lie apart by chance: no farther, in 19 tables of 20.
 
     Student's t test, with the spread that both rows share; 5 % are divided among a table's comparisons (Bonferroni).
@@ -133,13 +134,15 @@ def chance_margin(row: list[float], base: list[float], *, comparisons: int = 1) 
         What each seed gave.
     comparisons : int
         Rows of the table that are compared with a base row.
+    pooled : list of list of float, optional
+        Rows whose shared spread is taken; by default these two.
 
     Returns
     -------
     float
         In the unit of the rows; NaN where no spread is known.
     """
-    std, free = pool([row, base])
+    std, free = pool(pooled or [row, base])
     if not free:
         return np.nan
     return float(std * (1 / len(row) + 1 / len(base)) ** 0.5 * student.ppf(1 - 0.025 / comparisons, free))
@@ -162,7 +165,8 @@ def compare_with_paper(runs: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     DataFrame
         A row per metric and label, those of `others` too: `metric, label, base`; `n, mean, std` over seeds;
         `published`; `each`, the difference of every seed that the base row has as well, `points`, their mean, and
-        `points_std`; `margin`, of `chance_margin`; `their_points`; `verdict`: "agrees" or "contradicts" where our
+        `points_std`; `margins`, of `chance_margin` with the spread of the two rows and with that of all rows of the
+        table, and `margin`, the larger; `their_points`; `verdict`: "agrees" or "contradicts" where our
         difference is beyond the margin and the paper has one, "chance" where it is within or there is no margin.
 
     Raises
@@ -188,23 +192,27 @@ def _compare_metric(metric: str, ours: dict[str, dict[int, float]], theirs: pd.S
     lines = []
     for label, base in bases.items():
         line = _compare_row(ours[label], ours[base], theirs[label], theirs[base],
-                            comparisons=compared if label != base else 0)
+                            comparisons=compared if label != base else 0,
+                            pooled=[list(seeds.values()) for seeds in ours.values() if seeds])
         lines.append({"metric": metric, "label": label, "base": base, **line})
     return lines
 
 
 def _compare_row(own: dict[int, float], base: dict[int, float], published: float, published_base: float, *,
-                 comparisons: int) -> dict:
+                 comparisons: int, pooled: list[list[float]]) -> dict:
     """One row against its base row, ours by seed and the paper's; no comparison where it is the base row itself."""
     mean, deviation, n = mean_std_n(own.values())
     each = [in_points(own[seed] - base[seed]) for seed in own if seed in base]
     points, points_std, _ = mean_std_n(each)
-    margin = np.nan
+    margins = (np.nan, np.nan)
     if each and comparisons:
-        margin = in_points(chance_margin(list(own.values()), list(base.values()), comparisons=comparisons))
+        two = list(own.values()), list(base.values())
+        margins = tuple(in_points(chance_margin(*two, comparisons=comparisons, pooled=rows)) for rows in (None, pooled))
+    margin = max(margins) if not np.isnan(margins[0]) else margins[1]
     their_points = published - published_base
     return {"n": n, "mean": mean, "std": deviation, "published": from_percent(published), "each": each,
-            "points": points, "points_std": points_std, "margin": margin, "their_points": their_points,
+            "points": points, "points_std": points_std, "margins": margins, "margin": margin,
+            "their_points": their_points,
             "verdict": _agreement(points, margin, their_points)}
 
 

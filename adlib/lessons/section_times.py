@@ -84,8 +84,9 @@ def section_rows(notebook) -> list[dict]:
     for cell in notebook.cells:
         text = cell.source
         if cell.cell_type == "code":
-            hidden = cell.metadata.get("jupyter", {}).get("source_hidden") or "parameters" in cell.metadata.get("tags", [])
-            found[-1]["lines"] += 0 if hidden else len(text.split("\n"))
+            seen = not cell.metadata.get("jupyter", {}).get("source_hidden")
+            seen = seen and "parameters" not in cell.metadata.get("tags", [])
+            found[-1]["lines"] += len(text.split("\n")) if seen else 0
         for part in re.split(r"^(?=## )", text, flags=re.M) if cell.cell_type == "markdown" else []:
             if part.startswith("## "):
                 found.append({"section": part[3:].split("\n")[0].strip(), "cells": [], "words": 0, "lines": 0,
@@ -99,8 +100,8 @@ def section_rows(notebook) -> list[dict]:
 
 
 def count_words(text: str) -> int:
-    """Words of a Markdown text, without what is folded, formulas, code blocks and addresses."""
-    for left_out in (r"<details>.*?</details>", r"\$\$.*?\$\$", r"```.*?```", r"^\|.*$", r"(?<=\])\([^)]*\)"):
+    """Words of a Markdown text, without contents, what is folded, formulas, tables, code blocks and addresses."""
+    for left_out in (r"^\*\*Contents\*\*.*$", r"<details>.*?</details>", r"\$\$.*?\$\$", r"```.*?```", r"^\|.*$", r"(?<=\])\([^)]*\)"):
         text = re.sub(left_out, " ", text, flags=re.S if "^" not in left_out else re.M)
     return len(re.findall(r"[^\W_][\w'’.,%-]*", text))
 

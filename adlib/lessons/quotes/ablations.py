@@ -62,26 +62,15 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
     return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance, "
             f"{count.get('contradicts', 0)} contradict{f' ({listing(against)})' if against else ''}, and "
             f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
-            f"{listing(sizes)}. How firm are the verdicts? With the spread pooled over all rows "
-            f"of a table, instead of two, {int(every['flips'].sum())} of them would be others. To halve the margin of "
+            f"{listing(sizes)}. How firm are the verdicts? With the spread of two rows alone, or of all rows alone, "
+            f"{int(every['flips'].sum())} more would be called beyond chance. To halve the margin of "
             f"{n} seeds takes {seeds_to_halve(n)} seeds: more runs also make Student's $t$ smaller.")
 
 
 def flipped_verdicts(found: pd.DataFrame) -> list[bool]:
-    """Whether each row would pass, or fail, its margin with the spread that all rows of the table share."""
-    flips = []
-    for line in found.to_dict("records"):
-        rows = found[(found["metric"] == line["metric"]) & (found["n"] > 1)]
-        free = (rows["n"] - 1).sum()
-        base = rows.loc[rows["label"] == line["base"], "n"]
-        if line["verdict"] == "" or isnan(line["margin"]) or base.empty:
-            flips.append(False)
-            continue
-        compared = (rows["label"] != rows["base"]).sum()
-        std = 100 * ((rows["std"] ** 2 * (rows["n"] - 1)).sum() / free) ** 0.5
-        margin = std * (1 / line["n"] + 1 / base.iloc[0]) ** 0.5 * student.ppf(1 - 0.025 / compared, free)
-        flips.append(bool((abs(line["points"]) > margin) != (abs(line["points"]) > line["margin"])))
-    return flips
+    """Whether each difference is beyond chance by one of its two margins only."""
+    return [bool(min(margins) < abs(points) <= max(margins)) for margins, points in
+            zip(found["margins"], found["points"], strict=True)]
 
 
 def seeds_to_halve(n: int, *, comparisons: int = 1) -> int:

@@ -100,9 +100,10 @@ def say_test_images(rows: pd.DataFrame, verdicts: pd.DataFrame, *, correlation: 
     here = Z * auroc_error(auroc, normal, anomalous) * sqrt(2 * (1 - correlation))
     alone = 2 * images_to_settle(2, auroc, correlation=0)
     return (f"With an image AUROC of {auroc:.2f} and errors of two methods that correlate by {correlation:g} (an "
-            f"assumption; section 6 measures the intervals of your runs), a 95 % interval over test images is as narrow "
-            f"as ± 5 points with {hundreds(needed[5])} images, half of them anomalous, ± 2 with {hundreds(needed[2])}, "
-            f"± 1 with {hundreds(needed[1])}. Two methods tested on *different* images need {hundreds(alone)} for ± 2. "
+            f"assumption; section 6 measures the intervals of your runs), a 95 % interval over test images is as "
+            f"narrow as ± 5 points with {hundreds(needed[5])} images, half of them anomalous, ± 2 with "
+            f"{hundreds(needed[2])}, ± 1 with {hundreds(needed[1])}. Two methods tested on *different* images need "
+            f"{hundreds(alone)} for ± 2. "
             f"One category here has {normal:.0f} normal and {anomalous:.0f} anomalous images: ± "
             f"{tables.in_points(here):.0f} points.")
 

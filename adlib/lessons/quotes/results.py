@@ -84,8 +84,8 @@ def say_claims(rows: pd.DataFrame) -> str:
     lines = [f"- **{name}**: {say_against(rows, name, BASELINE, METRICS, comparisons=m)}." for name in others]
     return "\n".join([
         f"Ahead of the baseline, in points. *On these categories*: beyond chance by the t test over seeds that allows "
-        f"for all {m} comparisons (Bonferroni, lesson 05). *Also on categories like these*: by the paired t test over the "
-        "categories besides. The rest is within the noise. No test here knows of other test images.", "", *lines])
+        f"for all {m} comparisons (Bonferroni, lesson 05). *Also on categories like these*: by the paired t test over "
+        "the categories besides. The rest is within the noise. No test here knows of other test images.", "", *lines])
 
 
 # Methods and categories
