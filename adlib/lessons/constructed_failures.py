@@ -17,7 +17,7 @@ from adlib.lessons import appearance
 from adlib.lessons import failures as f
 from adlib.metrics import image_threshold
 
-SIDE, CELL = 128, 8         # pixels of an image, and of a cell of level 1
+PIXELS, CELL = 128, 8         # pixels of an image, and of a cell of level 1
 MARKS = [(24, 64, 12), (42, 104, 12), (86, 104, 12), (104, 64, 12), (86, 24, 12), (42, 24, 12), (64, 64, 17)]
 INKS = [(0.8, 0.15, 0.15), (0.12, 0.12, 0.16), (0.12, 0.12, 0.16), (0.8, 0.15, 0.15), (0.12, 0.12, 0.16),
         (0.12, 0.12, 0.16), (0.15, 0.25, 0.55)]
@@ -25,7 +25,7 @@ INKS = [(0.8, 0.15, 0.15), (0.12, 0.12, 0.16), (0.12, 0.12, 0.16), (0.8, 0.15, 0
 
 def stone(dice: np.random.Generator, *, noise: float = 0.015, grain: float = 0.05) -> NDArray:
     """(3, H, W) of a speckled surface, the same everywhere and nowhere repeated."""
-    speckles = gaussian_filter(dice.normal(size=(SIDE, SIDE)), 1.4, mode="wrap")
+    speckles = gaussian_filter(dice.normal(size=(PIXELS, PIXELS)), 1.4, mode="wrap")
     tone = 0.55 + grain * np.tanh(1.5 * speckles / speckles.std())
     image = np.stack([1.05 * tone, 0.95 * tone, 0.9 * tone])
     return np.clip(image + dice.normal(0, noise, image.shape), 0, 1).astype(np.float32)
@@ -33,7 +33,7 @@ def stone(dice: np.random.Generator, *, noise: float = 0.015, grain: float = 0.0
 
 def dial(dice: np.random.Generator, marks: list[tuple | None] = MARKS) -> NDArray:
     """(3, H, W) of a part with round marks in their places, shifted by a pixel at most; None is a missing one."""
-    image = np.full((3, SIDE, SIDE), 0.82)
+    image = np.full((3, PIXELS, PIXELS), 0.82)
     dy, dx = dice.integers(-1, 2, 2)
     for ink, mark in zip(INKS, marks, strict=True):
         if mark:
@@ -44,7 +44,7 @@ def dial(dice: np.random.Generator, marks: list[tuple | None] = MARKS) -> NDArra
 
 def round_region(y: float, x: float, radius: float) -> NDArray:
     """(H, W) bool of a disc."""
-    rows, columns = np.mgrid[:SIDE, :SIDE] + 0.5
+    rows, columns = np.mgrid[:PIXELS, :PIXELS] + 0.5
     return np.hypot(rows - y, columns - x) <= radius
 
 
@@ -67,14 +67,14 @@ class SquareDetector:
 
     def squares(self, image: NDArray) -> NDArray:
         """(squares, 2 channels): mean and standard deviation of each colour."""
-        n = SIDE // self.square
+        n = PIXELS // self.square
         parts = image[self.channels].reshape(len(self.channels), n, self.square, n, self.square)
         return np.concatenate([parts.mean(axis=(2, 4)), parts.std(axis=(2, 4))]).reshape(2 * len(self.channels), -1).T
 
     def map(self, image: NDArray) -> NDArray:
         apart = self.squares(image)[:, None] - self.centres[None]           # (squares, centres, features)
         distance = np.einsum("sci,ij,scj->sc", apart, self.weights, apart).min(axis=1).clip(min=0) ** 0.5
-        distance = distance.reshape(SIDE // self.square, -1)
+        distance = distance.reshape(PIXELS // self.square, -1)
         return gaussian_filter(zoom(distance, self.square, order=1, grid_mode=True, mode="nearest"), self.square / 2)
 
     def fail(self, image: NDArray, mask: NDArray | None, normal: appearance.NormalStatistics) -> f.Facts | None:
@@ -92,7 +92,7 @@ def constructed_failures(each: int = 8, *, seed: int = 0) -> Iterator[tuple[str,
     """(built-in cause, facts) of those cases in which the detector failed; up to `each` of every construction."""
     dice = np.random.default_rng(seed)
     stones, dials = [stone(dice) for _ in range(20)], [dial(dice) for _ in range(20)]
-    of_stone, of_dial = (appearance.fit_normal(as_bytes(images), side=SIDE) for images in (stones, dials))
+    of_stone, of_dial = (appearance.fit_normal(as_bytes(images), side=PIXELS) for images in (stones, dials))
     held = [stone(dice) for _ in range(20)]
     plain, coarse = SquareDetector(stones, held), SquareDetector(stones, held, square=32)
     no_red = SquareDetector(stones, held, channels=(2,))
@@ -135,7 +135,7 @@ def painted(image: NDArray, region: NDArray, colour: list[float]) -> NDArray:
 
 def strip(side: int, width: int = 8) -> NDArray:
     """(H, W) bool of a strip along one side of the image."""
-    return np.rot90(np.arange(SIDE)[:, None] * np.ones((1, SIDE)) < width, side)
+    return np.rot90(np.arange(PIXELS)[:, None] * np.ones((1, PIXELS)) < width, side)
 
 
 def as_bytes(images: list[NDArray]) -> torch.Tensor:

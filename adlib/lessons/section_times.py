@@ -101,8 +101,9 @@ def section_rows(notebook) -> list[dict]:
 
 def count_words(text: str) -> int:
     """Words of a Markdown text, without contents, what is folded, formulas, tables, code blocks and addresses."""
-    for left_out in (r"^\*\*Contents\*\*.*$", r"<details>.*?</details>", r"\$\$.*?\$\$", r"```.*?```", r"^\|.*$", r"(?<=\])\([^)]*\)"):
-        text = re.sub(left_out, " ", text, flags=re.S if "^" not in left_out else re.M)
+    for left_out in (r"<details>.*?</details>", r"\$\$.*?\$\$", r"```.*?```", r"(?<=\])\([^)]*\)"):
+        text = re.sub(left_out, " ", text, flags=re.S)
+    text = re.sub(r"^(\*\*Contents\*\*|\|).*$", " ", text, flags=re.M)
     return len(re.findall(r"[^\W_][\w'’.,%-]*", text))
 
 
@@ -140,7 +141,7 @@ def write_contents(times: pd.DataFrame) -> None:
         path.write_text(nbformat.writes(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def run_command() -> None:
+def measure_or_write() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("act", choices=("measure", "write"))
     parser.add_argument("table", type=Path)
@@ -163,4 +164,4 @@ def run_command() -> None:
 
 
 if __name__ == "__main__":
-    run_command()
+    measure_or_write()

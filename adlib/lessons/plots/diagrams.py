@@ -16,7 +16,7 @@ BLUE, GREEN, ORANGE, PINK, LIGHT_GREY = "#cfe2f3", "#d9ead3", "#fce5cd", "#ead1d
 # The same as lines: of curves, and of the frames around a network's features.
 TEACHER, STUDENT, COMPARED, ADDED = "#0173b2", "#029e73", "#b85c00", "#a8437a"
 STACK = 10.0        # side of the front picture of a stack
-SHIFT = 0.9         # of each picture behind it
+BEHIND = 0.9         # of each picture behind it
 
 
 def new_diagram(*, width: float, height: float, top: float, right: float = 100,
@@ -71,7 +71,7 @@ def diagram_stack(ax: Axes, x: float, y: float, size: float, planes: Tensor, fra
     """Channels of one level, (C, H, W), one behind the other; the first of them in front."""
     for k in reversed(range(len(planes))):
         plane = planes[k].detach().float().cpu()
-        diagram_picture(ax, x + SHIFT * k, y + SHIFT * k, size, plane, frame=frame, cmap="gray")
+        diagram_picture(ax, x + BEHIND * k, y + BEHIND * k, size, plane, frame=frame, cmap="gray")
 
 
 def diagram_features(ax: Axes, x: float, y: float, features: Tensor, frame: str, name: str, *,
@@ -82,7 +82,7 @@ def diagram_features(ax: Axes, x: float, y: float, features: Tensor, frame: str,
     """
     chosen = strongest_channels(features, 3) if chosen is None else chosen
     diagram_stack(ax, x, y, STACK, features[0][chosen], frame)
-    back, middle = STACK + 2 * SHIFT, x + STACK / 2 + SHIFT
+    back, middle = STACK + 2 * BEHIND, x + STACK / 2 + BEHIND
     where = {"below": {"x": middle, "y": y - 0.8, "ha": "center", "va": "top"},
              "above": {"x": middle, "y": y + back + 0.7, "ha": "center", "va": "bottom"},
              "right": {"x": x + back + 0.8, "y": y + back / 2, "ha": "left", "va": "center"}}[side]
