@@ -87,6 +87,8 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", metavar="NAME", help="of the teacher")
     parser.add_argument("--weights", metavar="W", help="auto, random, or the path of a state dict")
     parser.add_argument("--image-size", metavar="S", help="auto, or a multiple of 32")
+    parser.add_argument("--tiles", metavar="N", help="cut images into N tiles along their longer side; auto is 1")
+    parser.add_argument("--aspect", metavar="A", help="stretch images to the square (auto), or keep their aspect")
     parser.add_argument("--precision", metavar="P", help="auto, float32 or bf16")
     parser.add_argument("--device", metavar="D", help="auto, cpu, cuda, ...")
     parser.add_argument("--out-dir", metavar="DIR", help="where runs are written")
@@ -194,6 +196,8 @@ def add_try(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--new", metavar="DIR", help="folder of photographs to judge; else held-back good ones")
     parser.add_argument("--budget", default="demo", help="smoke, demo or paper")
     parser.add_argument("--image-size", default="auto", metavar="S", help="auto, or a multiple of 32")
+    parser.add_argument("--tiles", default="1", metavar="N", help="along the longer side; auto: by the images' size")
+    parser.add_argument("--aspect", default="auto", metavar="A", help="stretch or keep; auto keeps a ratio beyond 1.2")
     parser.add_argument("--out-dir", default="runs", metavar="DIR", help="where the run is written")
     parser.set_defaults(command=run_try)
 
@@ -201,15 +205,16 @@ def add_try(parser: argparse.ArgumentParser) -> None:
 def run_try(options: argparse.Namespace) -> int:
     from adlib.explorer import own_images
 
-    size = parameters.parse(options.image_size, "image_size", "auto")
+    size, tiles = (parameters.parse(getattr(options, name), name, "auto") for name in ("image_size", "tiles"))
     own_images.show_results(own_images.train(options.good, options.new, out_dir=options.out_dir, image_size=size,
-                                       budget=options.budget))
+                                             tiles=tiles, aspect=options.aspect, budget=options.budget))
     return 0
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder of a run")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files, folders with all below them, or globs")
+    parser.add_argument("--tiles", default="auto", metavar="N", help="auto: those that the run was trained on")
     parser.add_argument("--csv", default="scores.csv", metavar="FILE", help="where all scores are written")
     parser.add_argument("--heatmaps", metavar="DIR", help="write each image under its heatmap there, as a PNG")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of words")
@@ -221,8 +226,8 @@ def add_score(parser: argparse.ArgumentParser) -> None:
 def run_score(options: argparse.Namespace) -> int:
     from adlib.explorer import score
 
-    return score.exit_code(score.score_paths(options.run, options.paths, table=options.csv, heatmaps=options.heatmaps,
-                                             as_json=options.json, watch=options.watch))
+    return score.exit_code(score.score_paths(options.run, options.paths, tiles=options.tiles, table=options.csv,
+                                             heatmaps=options.heatmaps, as_json=options.json, watch=options.watch))
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,16 @@ class Frame(NamedTuple):
         return torch.tensor([self.inside(*size) for size in sizes]) if self.keep else None
 
 
+def pick_tiling(sizes: Sequence[tuple[int, int]], tiles: int | str, aspect: str) -> tuple[int, str]:
+    """Tiles and aspect for images of these (width, height): where they are "auto", the images' size alone decides."""
+    ratios = (max(size) / min(size) for size in sizes)
+    tiles = min(MOST_TILES, round(median(map(max, sizes)) / MAP_SIZE) or 1) if tiles == "auto" else tiles
+    aspect = ("keep" if median(ratios) > ELONGATED else "stretch") if aspect == "auto" else aspect
+    if not isinstance(tiles, int) or tiles < 1 or aspect not in ("keep", "stretch"):
+        raise ValueError(f"tiles={tiles!r} must be 'auto' or at least 1, aspect={aspect!r} auto, stretch or keep")
+    return tiles, aspect
+
+
 def plan_frame(sizes: Sequence[tuple[int, int]], tile: int, tiles: int | str, aspect: str) -> Frame:
     """The frame for images of these (width, height), with so many tiles along its longer side.
 
@@ -46,17 +56,13 @@ def plan_frame(sizes: Sequence[tuple[int, int]], tile: int, tiles: int | str, as
     aspect : {"stretch", "keep", "auto"}
         Kept, the shorter side gets as few tiles as cover it. "auto" keeps a ratio beyond `ELONGATED`.
     """
-    ratio = median(width / height for width, height in sizes)
-    elongation, step = max(ratio, 1 / ratio), tile - OVERLAP
-    count = min(MOST_TILES, round(median(map(max, sizes)) / MAP_SIZE) or 1) if tiles == "auto" else tiles
-    if aspect not in ("auto", "keep", "stretch") or not isinstance(count, int) or count < 1:
-        raise ValueError(f"tiles={tiles!r} must be 'auto' or at least 1, aspect={aspect!r} auto, stretch or keep")
+    count, aspect = pick_tiling(sizes, tiles, aspect)
+    ratio, step, keep = median(width / height for width, height in sizes), tile - OVERLAP, aspect == "keep"
     if count > 1 and step <= 0:
         raise ValueError(f"tiles of {tile} px cannot share {OVERLAP} px; take image_size=64 or more, or tiles=1")
-    keep = elongation > ELONGATED if aspect == "auto" else aspect == "keep"
     long = short = tile + (count - 1) * step
     if keep and count > 1:
-        short = tile + max(0, math.ceil((long / elongation - tile) / step)) * step
+        short = tile + max(0, math.ceil((long * min(ratio, 1 / ratio) - tile) / step)) * step
     return Frame(long, short, keep) if ratio < 1 else Frame(short, long, keep)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from adlib import find_input, recipes
-from adlib.data.category import Category, split_validation
+from adlib.data.category import Category, cut_category, split_validation
 from adlib.data.images import Range, find_range, read_images, read_picture
 from adlib.data.listing import SUFFIXES, images_in, some, visible
 from adlib.explorer.quantize import CMAP, normal_scale
@@ -42,10 +42,11 @@ figure img { width: 49%; vertical-align: top } figcaption { overflow-wrap: anywh
 
 
 def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Path = "runs",
-          image_size: str | int = "auto", budget: str = "demo") -> Path:
+          image_size: str | int = "auto", tiles: str | int = 1, aspect: str = "auto", budget: str = "demo") -> Path:
     """Train STFPM on a folder of good photographs and write a run with `sheet.html`; the path of the run's folder.
 
-    Without a folder of new ones, the good ones that were held back are shown.
+    Without a folder of new ones, the good ones that were held back are shown. `tiles` and `aspect` may be "auto": the
+    photographs' size decides, and nothing else.
 
     Raises
     ------
@@ -55,21 +56,27 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     good, new = find_input(good).resolve(), find_input(new).resolve() if new else None
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
            "out_dir": str(out_dir)}
+    meant = resolve(complete_parameters("01_stfpm", own | {"tiles": tiles, "aspect": aspect}))
+    data = folder_category(good, new, image_size=meant["image_size"], tiles=tiles, aspect=aspect)
+    if data.frame:
+        own |= {"tiles": max(data.seen("test").grid), "aspect": "keep" if data.frame.keep else "stretch"}
+    elif tiles == "auto":
+        print(f"{good.name}: whole photographs, as they are not large", flush=True)
     parameters = complete_parameters("01_stfpm", own) | {"good": str(good), "new": str(new or "")}
-    data = folder_category(good, new, image_size=resolve(parameters)["image_size"])
     run = record.start("stfpm", parameters)
     model = STFPM(Teacher(), levels=tuple(parameters["levels"]), fuse_at=parameters["fuse_at"])
     with run.timed("train"):
         history = fit(model, data, recipes.stfpm(model, budget=budget))
     with run.timed("predict"):
-        damp_borders(model, data.validation)
-        maps, validation_maps = predict(model, data.test), predict(model, data.validation)
+        damp_borders(model, data.seen("validation"))
+        maps, validation_maps = (predict(model, data.seen(part)) for part in ("test", "validation"))
     record.finish(run, model, data, maps=maps, scores=model.image_scores(maps), validation_maps=validation_maps,
                   report={}, history=history)
     return run.folder
 
 
-def folder_category(good: str | Path, new: str | Path | None = None, *, image_size: int = 128) -> Category:
+def folder_category(good: str | Path, new: str | Path | None = None, *, image_size: int = 128, tiles: int | str = 1,
+                    aspect: str = "stretch") -> Category:
     """A category from one folder of good photographs, of any sizes, and one of new ones.
 
     The same share as ever is held back for validation. Without `new`, the held-back ones stand in as test images.
@@ -91,7 +98,7 @@ def folder_category(good: str | Path, new: str | Path | None = None, *, image_si
     test = photographs(new) if new else [paths[i] for i in held]
     value_range = find_range(paths)
     images = read_images(paths, image_size, value_range)
-    return Category(
+    category = Category(
         name=good.resolve().name,
         train=images[kept],
         validation=images[held],
@@ -102,6 +109,9 @@ def folder_category(good: str | Path, new: str | Path | None = None, *, image_si
         paths=test,
         value_range=value_range,
     )
+    parts = {"train": [paths[i] for i in kept], "validation": [paths[i] for i in held], "test": test}
+    cut_category(category, parts, {}, tiles=tiles, aspect=aspect)
+    return category
 
 
 def photographs(folder: str | Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Paint a defect: draw on a normal image, and see what trained methods make of it, stroke by stroke."""
 
 import zlib
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -13,11 +14,13 @@ from torch import Tensor
 from adlib import metrics
 from adlib.data.category import load_category
 from adlib.data.images import as_images
+from adlib.data.tiles import Tiles
 from adlib.demo.textures import read_photograph
 from adlib.explorer.page import Playground, palette, read_script
 from adlib.explorer.quantize import normal_scale
 from adlib.explorer.sources import runs_of_source
 from adlib.networks.layers import to_float
+from adlib.runs.parameters import resolve
 from adlib.runs.record import LoadedRun
 from adlib.settings import MAP_SIZE
 from adlib.training import predict
@@ -63,12 +66,16 @@ class PaintADefect(Playground):
         first, *others = self.runs.values()
         given, size = first.entry["parameters"], first.entry["image_size"]
         for run in others:
-            if run.entry["image_size"] != size or run.paths.tolist() != first.paths.tolist():
-                raise ValueError(f"{run.folder} saw other images than {first.folder}, or at {run.entry['image_size']} "
-                                 f"px instead of {size}")
-        data = load_category(given["data_root"], given["category"], image_size=size)
+            same = (run.entry["image_size"], run.frame) == (size, first.frame)
+            if not same or run.paths.tolist() != first.paths.tolist():
+                raise ValueError(f"{run.folder} saw other images than {first.folder}, or other tiles, or at "
+                                 f"{run.entry['image_size']} px instead of {size}")
+        meant = resolve(given)
+        data = load_category(given["data_root"], given["category"], image_size=size, tiles=meant.get("tiles", 1),
+                             aspect=meant.get("aspect", "stretch"))
         index = calmest(list(self.runs.values())) if index is None else index
         self.image, self.name = data.test[index], "/".join(data.paths[index].parts[-2:])
+        self.seen = data.seen("test").pick([index])
         self.texture = as_images([read_photograph("coffee.png")], size)[0]
         self.thresholds = [run.entry["thresholds"]["image"] for run in self.runs.values()]
         self.scales = [normal_scale(run.maps, run.labels) for run in self.runs.values()]
@@ -93,11 +100,23 @@ class PaintADefect(Playground):
         truth = F.interpolate(masks[:, None].float(), size=MAP_SIZE, mode="nearest")[:, 0].bool().numpy()
         scores, ap, shown = [], [], []
         for run, scale in zip(self.runs.values(), self.scales, strict=True):
-            maps = predict(run.model, images)
+            maps = predict(run.model, self.paint_tiles(images))
             scores.append(run.model.image_scores(maps, image_level=run.image_level).numpy())
             ap.append([metrics.average_precision(m, t) for m, t in zip(maps, truth, strict=True)])
             shown.append(shrink_heat(maps, **scale))
         return np.stack(scores, axis=1), np.array(ap).T, np.stack(shown, axis=1)
+
+    def paint_tiles(self, images: Tensor) -> Tensor | Tiles:
+        """What a network sees of painted images: where it sees tiles, the paint goes onto the image as they are cut."""
+        if not self.seen.size:
+            return images
+        height, width = self.seen.images.shape[2:] if self.seen.boxes is None else self.seen.boxes[0].tolist()
+        y, x = ((a - b) // 2 for a, b in zip(self.seen.images.shape[2:], (height, width), strict=True))
+        paint = F.interpolate(images.float() - self.image.float(), size=(height, width), mode="bilinear")
+        framed = self.seen.pick([0] * len(images))
+        painted = framed.images.float()
+        painted[:, :, y:y + height, x:x + width] += paint
+        return replace(framed, images=painted.round().clamp(0, 255).byte())
 
     def levels(self, image: Tensor) -> np.ndarray:
         """(L, 64, 64) uint8: what each level of the first run says, on the scale of the image before it was painted."""

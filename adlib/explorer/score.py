@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from adlib import find_input
 from adlib.data.images import Range, read_picture
 from adlib.data.listing import SUFFIXES, files_below, some
+from adlib.data.tiles import Tiles
 from adlib.explorer.own_images import paint_heat
 from adlib.explorer.quantize import normal_scale
 from adlib.metrics import label_regions
@@ -40,7 +42,7 @@ class Verdict(NamedTuple):
     error: str | None = None                # also if there is a score, but no overlay
 
 
-def score_paths(folder: str | Path, given: list[str], *, table: str | Path = "scores.csv",
+def score_paths(folder: str | Path, given: list[str], *, tiles: str = "auto", table: str | Path = "scores.csv",
                 heatmaps: str | Path | None = None, as_json: bool = False, watch: bool = False) -> list[Verdict]:
     """Score images with a run: a line for each on stdout, progress on stderr, all of them in a CSV.
 
@@ -50,6 +52,8 @@ def score_paths(folder: str | Path, given: list[str], *, table: str | Path = "sc
         Of the run.
     given : list of str
         Files, folders (with all below them) and globs.
+    tiles : str
+        "auto", or the number along the longer side that the run was trained on: its threshold holds for no other.
     table : path
         Of the CSV, relative to the working directory.
     heatmaps : path, optional
@@ -65,6 +69,7 @@ def score_paths(folder: str | Path, given: list[str], *, table: str | Path = "sc
         There is no such run, no image, no folder to watch, or none to write to.
     """
     table, run = absolute(table), load_run(folder)
+    note(say_tiles(run, tiles))
     if table.is_dir() or not table.parent.is_dir():
         raise FileNotFoundError(f"--csv {table} is no file in a folder that exists; give another")
     if watch and not any(find_input(name).is_dir() for name in given):
@@ -105,6 +110,17 @@ def score_paths(folder: str | Path, given: list[str], *, table: str | Path = "sc
     note(f"{len(verdicts)} images, {len(verdicts) / max(seconds, 1e-9):.0f} images/s: {flagged} flagged, "
          f"{failed} with errors; {table}")
     return verdicts
+
+
+def say_tiles(run: LoadedRun, wanted: str) -> str:
+    """How the run sees images; what is wanted must be that."""
+    side, frame = run.entry["image_size"], run.frame
+    rows, columns = Tiles(torch.empty(1, 3, *frame[:2]), side).grid if frame else (1, 1)
+    if wanted not in ("auto", str(max(rows, columns))):
+        raise ValueError(f"--tiles {wanted}: {run.folder} was trained on {rows} x {columns} tiles, its threshold "
+                         f"holds for those; leave it out, or train anew with --tiles {wanted}")
+    words = f"{rows} x {columns} tiles of {side} px" if rows * columns > 1 else f"whole images at {side} px"
+    return f"tiles: {words}, {'the aspect kept' if frame and frame.keep else 'stretched'}, as the run was trained"
 
 
 def judge_paths(run: LoadedRun, paths: list[Path], overlays: "Overlays | None") -> Iterator[tuple[Path, Verdict]]:

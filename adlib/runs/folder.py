@@ -134,7 +134,7 @@ def new_entry(method: str, parameters: dict) -> dict:
         "value_range": None, **{name: parameters[name] for name in ("device", "precision")},
         **dict.fromkeys(("threads", "cpu", "n_train", "n_validation", "n_test", "n_anomalous")),
         "metrics": dict.fromkeys(METRICS),
-        "protocol": PROTOCOL,
+        "protocol": PROTOCOL, "frame": None, "fine": None,
         "thresholds": dict.fromkeys(("image", "pixel", "promise")),
         "seconds": dict.fromkeys(SECONDS), "peak_memory_mb": None,
         "parameters": parameters, "digests": identify_files(parameters, digest_files),

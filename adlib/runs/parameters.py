@@ -17,9 +17,10 @@ LESSON_OF = {"nearest": "00_data_and_metrics", "stfpm": "01_stfpm", "destseg": "
 CHOICES = {"budget": tuple(IMAGE_SIZE), "backbone": tuple(BACKBONES), "precision": ("auto", "float32", "bf16"),
            "fuse_at": ("stride4", "image"), "rotation": ("auto", "none", "slight", "full"),
            "segmentation_input": ("product", "concat", "distance"), "cosine": ("pixel", "flat"),
-           "test_mask": ("none", "mean"), "start": ("auto", "mean", "none"), "borders": ("auto", "damp", "keep")}
+           "aspect": ("auto", "stretch", "keep"), "test_mask": ("none", "mean"),
+           "start": ("auto", "mean", "none"), "borders": ("auto", "damp", "keep")}
 # A parameter that is "auto" by default, and the type of a given value; all others hold strings.
-INSTEAD_OF_AUTO = {"image_size": int, "lr": float, "level_weights": list,
+INSTEAD_OF_AUTO = {"image_size": int, "tiles": int, "lr": float, "level_weights": list,
                    **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch"), int),
                    **dict.fromkeys(("width", "student_width"), int)}
 # Parameters whose numbers have a range: a test of the value, and what it asks for. NaN passes none.
@@ -29,7 +30,7 @@ COUNT = (lambda x: x >= 1, "at least 1")
 SEED = (lambda x: 0 <= x < 2**32, "from 0 to 4294967295")
 RANGES = {
     "seed": SEED, "seeds": SEED, "lr": POSITIVE, "level_weights": COST,
-    "levels": (lambda x: 1 <= x <= 4, "out of 1, 2, 3, 4"),
+    "levels": (lambda x: 1 <= x <= 4, "out of 1, 2, 3, 4"), "tiles": (lambda x: 1 <= x <= 8, "from 1 to 8"),
     "train_share": (lambda x: 0 < x <= 1, "in (0, 1]; 1.0 takes all training images"),
     "mask_ratio": (lambda x: 0 <= x < 1, "in [0, 1)"),
     **dict.fromkeys(("steps", "student_steps", "segmentation_steps", "batch", "width", "student_width", "positions",
@@ -51,7 +52,7 @@ def resolve(parameters: dict) -> dict:
     `precision`, `device`, `texture_source`, and `start` but for `paper`.
     """
     budget = parameters["budget"]
-    meant = {"image_size": IMAGE_SIZE[budget], **DESTSEG_WIDTHS[budget],
+    meant = {"image_size": IMAGE_SIZE[budget], "tiles": 1, "aspect": "stretch", **DESTSEG_WIDTHS[budget],
              "rotation": ROTATION.get(parameters["category"], "none"),
              "borders": "keep" if budget == "paper" else "damp", **({"start": "none"} if budget == "paper" else {}),
              **dict.fromkeys(("level_weights", "steps", "student_steps", "segmentation_steps", "batch", "lr"))}

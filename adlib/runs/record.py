@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from adlib import find_input, networks
 from adlib.data.category import Category
-from adlib.data.images import Range, as_image, list_images
-from adlib.metrics import METRICS, image_threshold, pixel_threshold
+from adlib.data.images import Range, as_image, list_images, read_sizes
+from adlib.data.tiles import Frame, Tiles
+from adlib.metrics import METRIC_NAMES, METRICS, evaluate, image_threshold, pixel_threshold
 from adlib.networks.teacher import Teacher
 from adlib.runs.folder import (
     IMAGE_LEVEL,
@@ -122,6 +123,7 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scor
         "protocol": PROTOCOL | (IMAGE_LEVEL if data.image_level else {}) | run.protocol,
         "n_anomalous": int(data.labels.sum()) if report else None,
         "metrics": {name: finite(report.get(name, math.nan)) for name in METRICS},
+        "frame": data.frame and list(data.frame), "fine": report_fine(model, data) if report else None,
         "thresholds": thresholds | {"promise": describe_promise(len(validation_scores))}}
     with explained(run.folder):
         clear(run.folder, "snapshots.npz")
@@ -141,6 +143,18 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scor
         run.lock.release(force=True)
     print(f"run written to {run.folder}", flush=True)
     return run.folder
+
+
+def report_fine(model: nn.Module, data: Category) -> dict | None:
+    """The six numbers at the tiles' full resolution, with its height and width; None where 256 px hold as much."""
+    if data.fine_masks is None:
+        return None
+    maps = predict(model, data.seen("test"), size=data.map_size)
+    scores = model.image_scores(maps, image_level=data.image_level)
+    numbers = evaluate(maps, data.fine_masks, scores, data.labels)
+    print("at {} x {} px, not comparable with those at 256 x 256: ".format(*data.map_size)
+          + ", ".join(f"{METRIC_NAMES[name]} {value:.3f}" for name, value in numbers.items()), flush=True)
+    return {"map_size": list(data.map_size), "metrics": {name: finite(value) for name, value in numbers.items()}}
 
 
 def describe_run(run: OpenRun, model: nn.Module, data: Category, history: History | None) -> dict:
@@ -207,7 +221,12 @@ def fingerprint(module: nn.Module) -> str:
     return digest([*module.parameters(), *module.buffers()])
 
 
-def decode_batches(images: Sequence, size: int, value_range: Range | None, *,
+def size_of(image) -> tuple[int, int]:
+    """Width and height of a file or an array."""
+    return read_sizes([find_input(image)])[0] if isinstance(image, str | Path) else np.shape(image)[1::-1]
+
+
+def decode_batches(images: Sequence, size: int | Frame, value_range: Range | None, *,
                    batch: int = 32) -> Iterator[list[Tensor | Exception]]:
     """(3, size, size) uint8 of each image, or the error that says why it is none, a batch at a time.
 
@@ -268,6 +287,11 @@ class LoadedRun:
         """Whether scores are means of maps, as in `Category`."""
         return self.entry["protocol"].get("image_score") == IMAGE_LEVEL["image_score"]
 
+    @property
+    def frame(self) -> Frame | None:
+        """What images are brought to before they are cut, as in `Category`."""
+        return Frame(*self.entry["frame"]) if self.entry.get("frame") else None
+
     def score(self, images) -> Scores:
         """Scores and maps of other images: files, or uint8 arrays of any size; `data.as_images` says which."""
         images = list_images(images)
@@ -283,12 +307,17 @@ class LoadedRun:
 
         However many there are, two batches are in memory at a time; see `score` for what an image may be.
         """
-        for batch in decode_batches(images, self.entry["image_size"], self.entry.get("value_range")):
-            readable = [image for image in batch if isinstance(image, Tensor)]
-            found = iter(())
+        begun = 0
+        for batch in decode_batches(images, self.frame or self.entry["image_size"], self.entry.get("value_range")):
+            readable, found = [i for i, image in enumerate(batch) if isinstance(image, Tensor)], iter(())
             if readable:
-                maps = predict(self.model, torch.stack(readable))
+                seen = torch.stack([batch[i] for i in readable])
+                if self.frame:
+                    sizes = [size_of(images[begun + i]) for i in readable]
+                    seen = Tiles(seen, self.entry["image_size"], self.frame.boxes(sizes))
+                maps = predict(self.model, seen)
                 found = zip(self.model.image_scores(maps, image_level=self.image_level), maps, strict=True)
+            begun += len(batch)
             for image in batch:
                 yield image if isinstance(image, Exception) else next(found)
 

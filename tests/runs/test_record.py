@@ -5,11 +5,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import make_category
+from conftest import make_category, save
 from helpers import leave, parameters
 from PIL import Image
 
 from adlib import metrics, settings
+from adlib.data.category import load_category
+from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
@@ -19,7 +21,7 @@ from adlib.training import History, predict
 
 FIELDS = ["schema", "method", "dataset", "category", "seed", "budget", "backbone", "image_size", "value_range",
           "device", "precision", "threads", "cpu", "n_train", "n_validation", "n_test", "n_anomalous", "metrics",
-          "protocol", "thresholds", "seconds", "peak_memory_mb", "parameters", "digests", "versions"]
+          "protocol", "frame", "fine", "thresholds", "seconds", "peak_memory_mb", "parameters", "digests", "versions"]
 
 
 @pytest.fixture(scope="module", params=["nearest", "stfpm"])
@@ -249,3 +251,40 @@ def test_below_the_runner_the_entry_waits_for_the_notebook(tmp_path, monkeypatch
     leave(tmp_path)
     assert (folder / PENDING).exists()
     assert not (folder / "run.json").exists()
+
+
+# Tiles
+
+
+def test_a_tiled_run_scores_as_it_did_and_tells_its_full_resolution(tmp_path):
+    rng = np.random.default_rng(0)
+    good = [f"train/good/{i}" for i in range(3)]
+    for name in (*good, "test/good/0", "test/spot/0", "ground_truth/spot/0_mask"):
+        pixels = rng.integers(0, 1 if "mask" in name else 90, (200, 400, 3), np.uint8)
+        if "spot" in name:
+            pixels[150:170, 90:110] = 255
+        save(tmp_path / "set/w" / f"{name}.png", pixels)
+    data = load_category(tmp_path / "set", "w", image_size=64, tiles=9, aspect="keep")
+    assert data.map_size == (160, 320)
+    run = record.start("nearest", parameters(tmp_path, category="w", tiles=9, aspect="keep"))
+    model = NearestPatch(Teacher(), seed=1, sampling_ratio=0.1).fit(data.seen("train"))
+    maps, validation_maps = predict(model, data.seen("test")), predict(model, data.seen("validation"))
+    scores = model.image_scores(maps)
+    report = metrics.evaluate(maps, data.masks, scores, data.labels)
+    folder = record.finish(run, model, data, maps=maps, scores=scores, validation_maps=validation_maps, report=report)
+    loaded = load_run(folder)
+    assert loaded.entry["frame"] == [160, 320, True]
+    fine = predict(model, data.seen("test"), size=(160, 320))
+    expected = metrics.evaluate(fine, data.fine_masks, model.image_scores(fine), data.labels)
+    assert loaded.entry["fine"] == {"map_size": [160, 320], "metrics": expected}
+    files = [str(path) for path in data.paths]
+    found = loaded.score([files[0], np.asarray(Image.open(files[1]))])
+    torch.testing.assert_close(found.maps, maps, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.scores, scores, rtol=0, atol=1e-5)
+
+
+def test_the_defaults_of_tiles_move_no_run(tmp_path, bolt):
+    plain = {name: value for name, value in parameters(tmp_path).items() if name not in ("tiles", "aspect")}
+    folder = run_folder("stfpm", plain | {"data_root": str(bolt.parent)})
+    assert run_folder("stfpm", parameters(tmp_path, data_root=str(bolt.parent))) == folder
+    assert run_folder("stfpm", parameters(tmp_path, data_root=str(bolt.parent), tiles=2)) != folder
