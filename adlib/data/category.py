@@ -112,12 +112,13 @@ def cut_category(category: Category, parts: dict[str, list[Path]], masks: dict[P
         return
     category.frame = frame
     for part, paths in parts.items():
-        category.tiles[part] = Tiles(read_images(paths, frame, category.value_range), side, frame.boxes(sizes[part]))
+        boxes = torch.tensor([frame.inside(*size) for size in sizes[part]])
+        category.tiles[part] = Tiles(read_images(paths, frame, category.value_range), side, boxes)
     rows, columns = category.tiles["test"].grid
     print(f"{category.name}: {rows} x {columns} tiles of {side} px on {frame.height} x {frame.width} px, aspect "
           f"{'kept' if frame.keep else 'stretched'}: a map costs {rows * columns} maps of whole images", flush=True)
-    shown, files = (torch.tensor(x) for x in ([frame.inside(*size) for size in sizes["test"]], sizes["test"]))
-    high, wide = torch.minimum(shown.median(dim=0).values, files.flip(1).amin(dim=0)).tolist()
+    smallest = torch.tensor(sizes["test"]).amin(dim=0).flip(0)
+    high, wide = torch.minimum(boxes.median(dim=0).values, smallest).tolist()       # of the test images
     if masks and max(high, wide) > MAP_SIZE:
         category.fine_masks, _ = read_masks([masks.get(path) for path in parts["test"]], (high, wide))
 

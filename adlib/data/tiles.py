@@ -29,10 +29,6 @@ class Frame(NamedTuple):
         scale = min(self.width / width, self.height / height)
         return (round(height * scale) or 1, round(width * scale) or 1) if self.keep else (self.height, self.width)
 
-    def boxes(self, sizes: Sequence[tuple[int, int]]) -> Tensor | None:
-        """`inside` of each, (N, 2); None where all fill the frame."""
-        return torch.tensor([self.inside(*size) for size in sizes]) if self.keep else None
-
 
 def pick_tiling(sizes: Sequence[tuple[int, int]], tiles: int | str, aspect: str) -> tuple[int, str]:
     """Tiles and aspect for images of these (width, height): where they are "auto", the images' size alone decides."""
@@ -45,16 +41,9 @@ def pick_tiling(sizes: Sequence[tuple[int, int]], tiles: int | str, aspect: str)
 
 
 def plan_frame(sizes: Sequence[tuple[int, int]], tile: int, tiles: int | str, aspect: str) -> Frame:
-    """The frame for images of these (width, height), with so many tiles along its longer side.
+    """The frame for images of these (width, height): so many tiles of `tile` px along its longer side.
 
-    Parameters
-    ----------
-    tile : int
-        Side of a tile, px: the size at which networks see images.
-    tiles : int or "auto"
-        "auto" takes one for each 256 px of the images' longer side, at most `MOST_TILES`; nothing else decides.
-    aspect : {"stretch", "keep", "auto"}
-        Kept, the shorter side gets as few tiles as cover it. "auto" keeps a ratio beyond `ELONGATED`.
+    Where the aspect is kept, the shorter side gets as few tiles as cover it.
     """
     count, aspect = pick_tiling(sizes, tiles, aspect)
     ratio, step, keep = median(width / height for width, height in sizes), tile - OVERLAP, aspect == "keep"
@@ -117,8 +106,8 @@ class Tiles:
 
     def draw(self, most: int = 512) -> Tensor:
         """(M, 3, S, S) tiles to measure something on: all whole images, but of tiles at most so many, at random."""
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))
-        return self.images if self.each == 1 else self[order[:most].sort().values]
+        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:most].sort().values
+        return self.images if self.each == 1 else self[chosen]
 
     def pick(self, index) -> "Tiles":
         """Those of some images."""

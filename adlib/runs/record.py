@@ -313,8 +313,8 @@ class LoadedRun:
             if readable:
                 seen = torch.stack([batch[i] for i in readable])
                 if self.frame:
-                    sizes = [size_of(images[begun + i]) for i in readable]
-                    seen = Tiles(seen, self.entry["image_size"], self.frame.boxes(sizes))
+                    boxes = torch.tensor([self.frame.inside(*size_of(images[begun + i])) for i in readable])
+                    seen = Tiles(seen, self.entry["image_size"], boxes)
                 maps = predict(self.model, seen)
                 found = zip(self.model.image_scores(maps, image_level=self.image_level), maps, strict=True)
             begun += len(batch)
