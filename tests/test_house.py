@@ -19,7 +19,7 @@ CORE = ("networks", "losses.py", "perlin.py", "metrics.py", "data", "training.py
 ROOMS = ("demo", "runs", "explorer", "lessons")
 # A method or a lesson may have a module in several rooms: its network, its figures, its exercises.
 LESSON_MODULES = {"ablations", "data_and_metrics", "destseg", "failure_cases", "feature_space", "masked_rd", "rd4ad",
-                  "results", "stfpm", "threshold_explorer"}
+                  "resolution", "results", "stfpm", "threshold_explorer"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,0 +1,55 @@
+"""Lesson 10's measurement: its subsets by hand, and that it goes on where it stopped."""
+
+import pandas as pd
+import pytest
+import torch
+
+from adlib.data.category import load_category
+from adlib.lessons import resolution
+
+COST = {"train_seconds": 1.0, "ms_per_image": 2.0, "device": "cpu", "peak_memory_mb": 3.0}
+
+
+def test_subsets_are_thirds_by_size_and_defect_types(bolt):
+    data = load_category(bolt.parent, "bolt", image_size=32)        # 4 anomalous images, then 3 normal ones
+    data.masks = torch.zeros(7, 256, 256, dtype=torch.bool)
+    for i, size in enumerate((40, 10, 30, 20)):
+        data.masks[i, :size, :size] = True
+    found = {name: chosen.nonzero()[0].tolist() for name, chosen in resolution.pick_subsets(data).items()}
+    assert found["all"] == found["crack"] == [0, 1, 2, 3]
+    # 100, 400, 900 and 1600 pixels: a third lies at 400, two thirds at 900, and an image at the end belongs below it
+    assert [found[third] for third in resolution.THIRDS] == [[1, 3], [2], [0]]
+
+
+def test_a_subset_is_judged_with_all_normal_images(bolt):
+    data = load_category(bolt.parent, "bolt", image_size=32)
+    scores = torch.tensor([9.0, 8, 0, 0, 1, 2, 3])
+    rows = {row["subset"]: row for row in resolution.judge_subsets(data, data.masks.float(), scores)}
+    assert rows["all"]["image_auroc"] == pytest.approx(6 / 12)
+    assert rows["all"]["pixel_ap"] == 1
+    assert rows["all"]["images"] == 4
+
+
+def test_it_goes_on_where_it_stopped(bolt, tmp_path, monkeypatch):
+    done = []
+
+    def measured(data, *, seed, **_):
+        done.append((data.seen("train").each, seed))
+        return [{"subset": "all", "images": 4, "image_auroc": 0.5, "pixel_ap": 0.5} | COST]
+
+    monkeypatch.setattr(resolution, "measure", measured)
+    grid = [{"category": "bolt", "seed": seed, "image_size": 64, "tiles": tiles} for seed in (0, 1) for tiles in (1, 2)]
+    target = tmp_path / "resolution.csv"
+    resolution.write_resolution(target, grid[:1], data_root=str(bolt.parent))
+    resolution.write_resolution(target, grid, data_root=str(bolt.parent), minutes=0)
+    assert done == [(1, 0)]
+    resolution.write_resolution(target, grid, data_root=str(bolt.parent))
+    assert done == [(1, 0), (4, 0), (1, 1), (4, 1)]
+    assert pd.read_csv(target)[resolution.KEY].to_dict("records") == grid
+
+
+def test_a_tiled_training_is_measured(bolt):
+    data = load_category(bolt.parent, "bolt", image_size=64, tiles=2)
+    rows = resolution.measure(data, seed=0, budget="smoke", device="cpu", steps=2)
+    assert [row["subset"] for row in rows] == ["all", *resolution.THIRDS, "crack"]
+    assert rows[0]["train_seconds"] > 0 < rows[0]["ms_per_image"]
