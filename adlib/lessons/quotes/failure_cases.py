@@ -30,7 +30,7 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
 def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: int) -> str:
     """Whose false alarms grow most when n normal images of that size are moved, from the counts of this run."""
     found = []
-    for k, d in list(enumerate(distances))[2:4]:
+    for k, d in list(enumerate(distances))[1:3]:
         growth = {m: counts[k] - counts[0] for m, counts in alarms.items()}
         most, least = max(growth, key=growth.__getitem__), min(growth, key=growth.__getitem__)
         if growth[most] <= 0:
