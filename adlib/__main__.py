@@ -1,4 +1,4 @@
-"""The command line: python -m adlib demo | run | try | score | sweep | results | page | data."""
+"""The command line: python -m adlib demo | run | try | score | export | sweep | results | page | data."""
 
 import argparse
 import os
@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_run(commands.add_parser("run", help="one ledger run: a method on a category"))
     add_try(commands.add_parser("try", help="your own photographs: train on good ones, score new ones"))
     add_score(commands.add_parser("score", help="images of your own judged with a run, once or as they appear"))
+    add_export(commands.add_parser("export", help="the model of a run as one file: ONNX, TorchScript or PyTorch's pt2"))
     add_sweep(commands.add_parser("sweep", help="many ledger runs: methods x categories x seeds, or a named ablation"))
     add_results(commands.add_parser("results", help="the ledger as tables, the papers' numbers beside ours"))
     add_page(commands.add_parser("page", help="executed notebooks as pages that need no kernel and no network"))
@@ -228,6 +229,20 @@ def run_score(options: argparse.Namespace) -> int:
 
     return score.exit_code(score.score_paths(options.run, options.paths, tiles=options.tiles, table=options.csv,
                                              heatmaps=options.heatmaps, as_json=options.json, watch=options.watch))
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder of a run")
+    parser.add_argument("--format", choices=("onnx", "torchscript", "pt2"), default="onnx")
+    parser.add_argument("--out", metavar="FILE", help="where to write it; by default model.FORMAT in the run's folder")
+    parser.set_defaults(command=run_export)
+
+
+def run_export(options: argparse.Namespace) -> int:
+    from adlib.runs import export
+
+    print(export.describe_export(export.export_run(options.run, options.format, path=options.out)))
+    return 0
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:

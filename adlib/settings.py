@@ -1,8 +1,11 @@
 """What several rooms share: paths, sizes, budgets, backbones, and files that are written atomically."""
 
+import ctypes
 import json
 import os
+import platform
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -96,3 +99,14 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
 
 def write_json(path: Path, entry: dict) -> None:
     write(path, lambda file: file.write(json.dumps(entry, indent=1, allow_nan=False).encode()))
+
+
+@lru_cache
+def keep_freed_memory() -> None:
+    """Let glibc keep what this process frees: by itself it gives megabytes back, to have them zeroed at the next step.
+
+    That is a tenth of a training on a CPU and a third of a prediction. Other systems' allocators keep it anyway.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        for option in (-1, -3):         # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+            ctypes.CDLL(None).mallopt(option, 2**30)

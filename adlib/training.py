@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from adlib.data.category import Category
 from adlib.data.tiles import Tiles
 from adlib.networks.layers import BorderDamping, exact_convolutions, to_float
-from adlib.settings import MAP_SIZE, write
+from adlib.settings import MAP_SIZE, keep_freed_memory, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
 COPIES = 4              # of each training image, where a stage shifts them: one as it is
@@ -103,6 +103,7 @@ def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: 
     ValueError
         The checkpoint belongs to another training; says what differs.
     """
+    keep_freed_memory()
     on = pick_device(device)
     model.to(on, memory_format=torch.channels_last)     # pyright: ignore[reportCallIssue] torch declares no such form
     state = TrainingState(
@@ -511,6 +512,7 @@ def predict(model: nn.Module, images: Tensor | Tiles, *, size: tuple[int, int] =
     The model is put in eval mode and used on the device where its parameters are, in float32 whatever it was trained
     in: bf16 would save little, and a map would depend on the machine.
     """
+    keep_freed_memory()
     device = next(iter([*model.parameters(), *model.buffers()])).device
     model.eval()
     tiles = images if isinstance(images, Tiles) else Tiles(images)

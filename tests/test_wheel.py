@@ -95,9 +95,11 @@ def other_files(package: Path) -> set[str]:
             if path.is_file() and path.suffix not in (".py", ".pyc")}
 
 
-def read_dependencies() -> list[Requirement]:
+def read_dependencies(extra: str = "") -> list[Requirement]:
+    """What adlib needs, or an extra of it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(text) for text in project["dependencies"]]
+    return [Requirement(text) for text in
+            (project["optional-dependencies"][extra] if extra else project["dependencies"])]
 
 
 def test_dependencies_are_what_adlib_imports():
@@ -107,11 +109,13 @@ def test_dependencies_are_what_adlib_imports():
     modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     names = {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"adlib"}
     projects = packages_distributions()
-    assert {canonicalize_name(projects[name][0]) for name in names} == {needed.name for needed in read_dependencies()}
+    optional = {needed.name for needed in read_dependencies("export")}
+    imported = {canonicalize_name(projects.get(name, [name])[0]) for name in names}
+    assert imported - optional == {needed.name for needed in read_dependencies()}
 
 
 def test_dependencies_are_pinned():
     """Else `pip install -r requirements.txt` could bring another version than the tests run with."""
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M))
-    assert [str(needed) for needed in read_dependencies()
+    assert [str(needed) for needed in [*read_dependencies(), *read_dependencies("export")]
             if needed.name not in pins or not needed.specifier.contains(pins[needed.name])] == []

@@ -140,7 +140,7 @@ class DeSTSeg(nn.Module):
 
         Of all its values where the whole image is the anomaly.
         """
-        top = max(1, round(self.top * maps[0].numel() / MAP_SIZE**2))
+        top = max(1, round(self.top * maps.shape[1:].numel() / MAP_SIZE**2))
         return score_images(maps, top=top, image_level=image_level)
 
 

@@ -81,11 +81,8 @@ def as_rows(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2).flatten(0, 1)
 
 
-def largest_cosine(queries: Tensor, memory: Tensor, *, rows: int = 1024, columns: int = 1024) -> Tensor:
+def largest_cosine(queries: Tensor, memory: Tensor, *, rows: int = 2048, columns: int = 512) -> Tensor:
     """Largest inner product of each of (Q, C) unit queries with (M, C) unit vectors, in blocks that fit the cache."""
-    best = torch.full((len(queries),), -1.0, device=queries.device)
-    for q, b in zip(queries.split(rows), best.split(rows), strict=True):   # b is a view: best is filled in place
-        for m in memory.split(columns):
-            torch.maximum(b, (q @ m.T).amax(dim=1), out=b)
-    return best
-
+    exporting = torch.jit.is_tracing() or torch.compiler.is_compiling()     # that writes down no loop over Q
+    return torch.cat([torch.stack([(q @ m.T).amax(dim=1) for m in memory.split(columns)]).amax(dim=0)
+                      for q in ([queries] if exporting else queries.split(rows))])

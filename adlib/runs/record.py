@@ -44,6 +44,9 @@ from adlib.training import History, cpu_has_bf16, digest, peak_memory_mb, pick_d
 
 __all__ = ["finish", "load_run", "read_runs", "start"]
 
+# What stands in a run's folder now and then, and is not another run's: a film, exports.
+DERIVED = ("snapshots.npz", "model.onnx", "model.torchscript", "model.pt2")
+
 
 @dataclass
 class OpenRun:
@@ -126,7 +129,7 @@ def finish(run: OpenRun, model: nn.Module, data: Category, *, maps: Tensor, scor
         "frame": data.frame and list(data.frame), "fine": report_fine(model, data) if report else None,
         "thresholds": thresholds | {"promise": describe_promise(len(validation_scores))}}
     with explained(run.folder):
-        clear(run.folder, "snapshots.npz")
+        clear(run.folder, *DERIVED)
         if run.lock:        # no runner is there to store another notebook
             (run.folder / "notebook.ipynb").unlink(missing_ok=True)
         write_model(run.folder / "model.pt", model)
