@@ -109,10 +109,9 @@ def check_exportable(run: LoadedRun) -> None:
     if getattr(run.model, "test_masks", 0):
         raise ValueError(f"{run.folder} draws its test_masks anew for each size of a feature map (test_mask='mean'); "
                          f"export a run with test_mask='none'")
-    cut = {name: run.entry["parameters"].get(name, usual) for name, usual in (("tiles", 1), ("aspect", "stretch"))}
-    if cut != {"tiles": 1, "aspect": "stretch"}:
-        raise ValueError(f"{run.folder} sees images in parts or in a frame ({cut}), one file holds a single look at "
-                         f"a square; export a run with tiles=1 and aspect='stretch'")
+    if run.frame:
+        raise ValueError(f"{run.folder} sees its images in tiles or in a frame that keeps their aspect, one file holds "
+                         f"a single look at a square; export a run with tiles=1 and aspect='stretch'")
 
 
 def describe_model(run: LoadedRun) -> dict[str, str]:
