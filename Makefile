@@ -3,9 +3,10 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-gpu lab lint clean
+.PHONY: demo test test-slow test-gpu lab lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m adlib demo
@@ -27,8 +28,11 @@ lint: $(VENV)/installed
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
+bench: $(BENCH)/installed       # beside anomalib, on a quiet machine; all its options: make bench OPTIONS=--help
+	$(BENCH)/bin/python tests/bench/against_anomalib.py $(OPTIONS)
+
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info
+	rm -rf $(VENV) $(BENCH) runs build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -36,4 +40,10 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) $(shell grep -E '^torch(vision)?==' requirements.txt))
 	$(BIN)/python -m pip install -r requirements.txt
+	touch $@
+
+$(BENCH)/installed: requirements.txt pyproject.toml Makefile
+	$(PYTHON) -m venv $(BENCH)
+	$(if $(TORCH_INDEX),$(BENCH)/bin/python -m pip install --index-url $(TORCH_INDEX) $(shell grep -E '^torch(vision)?==' requirements.txt))
+	$(BENCH)/bin/python -m pip install $(shell grep -E '^(torch|torchvision|timm|numpy)==' requirements.txt) -e . anomalib==2.7.0
 	touch $@
