@@ -66,6 +66,17 @@ def test_the_frame_of_a_lesson(lesson):
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
+def test_each_prediction_is_asked_before_it_is_revealed(lesson):
+    code = [cell.source for cell in read(lesson).cells if cell.cell_type == "code"]
+    asked, revealed = ({name: k for k, source in enumerate(code)
+                        for name in re.findall(rf'predictions\.{act}\("([^"]+)"', source)} for act in ("ask", "reveal"))
+    assert len(asked) >= 5
+    assert asked.keys() == revealed.keys()
+    assert all(name.startswith(lesson[:2]) and asked[name] < revealed[name] for name in asked)
+    assert sum(source.count("predictions.ask") for source in code) == len(asked), "a name is used once"
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
 def test_run_cells_stand_alone(lesson):
     """No run cell uses a name that only another cell sets."""
     notebook, known = read(lesson), set(dir(builtins))
@@ -122,6 +133,9 @@ def check_executed(notebook) -> None:
     assert all(text.startswith("right") for text in solved)
     assert texts(notebook).count("not yet: set") == len(solved)
     assert "Warning" not in texts(notebook)
+    said = re.findall(r"^Prediction: not answered\. This run .*", texts(notebook), re.M)
+    assert len(said) == sum("predictions.ask" in cell.source for cell in notebook.cells)
+    assert "not among the answers" not in texts(notebook)
     figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(figures) >= 5
     assert all(figure.metadata["image/png"].get("alt") for figure in figures)
