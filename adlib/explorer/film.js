@@ -16,7 +16,7 @@ class Film extends Playground {
     this.told = make("output"), this.play = make("button", { type: "button", onclick: () => (this.playing ? this.stop() : this.start()) }, "Play");
     this.heat = layer(side, side);
     this.pictures = labels.map(() => layer(size, size)), this.maps = labels.map(() => layer(4 * side, 4 * side));
-    const radios = make("fieldset.segments", { hidden: methods.length < 2 }, make("legend.unseen", {}, "Method"), ...methods.map(({ name }, k) =>
+    const radios = make("fieldset.segments", { hidden: methods.length < 2 }, make("legend.unseen", {}, "Maps of"), ...methods.map(({ name }, k) =>
       make("label", {}, make("input", { type: "radio", name: this.id, value: k, onchange: () => { this.stop(); this.set({ method: k }); } }), make("span", {}, name))));
     this.plots = make("div.plots");
     this.section.append(make("h2", {}, this.header.title), radios,

@@ -24,7 +24,8 @@ class TrainingFilm(Playground):
     ----------
     images : (M, 3, S, S) uint8 array or tensor
     reels : dict
-        By method: a dict from training steps to (M, 256, 256) maps, such as `History.snapshots`.
+        By method, or by level of one student: a dict from training steps to (M, 256, 256) maps, such as
+        `History.snapshots`, which are fused ones.
     masks : (M, 256, 256) bool array or tensor, optional
     labels : (M,) bool array or tensor
         The normal images set each step's colour scale.
