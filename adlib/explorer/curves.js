@@ -210,7 +210,8 @@ Curves.style = `
 .goals { list-style: none; margin: 0; padding: 0; } .goals li { padding: 3px 0 3px 24px; position: relative; color: var(--quiet); }
 .goals li::before { content: "○"; position: absolute; left: 4px; } .goals li[data-reached=true] { color: var(--normal); font-weight: 600; }
 .goals li[data-reached=true]::before { content: "✓"; } table { margin-bottom: 14px; } td { font-size: 15px; }
-@container (max-width: 760px) { .top { grid-template-columns: minmax(0, 1fr); } }
+@container (max-width: 760px) {      /* the curves right under what moves them */
+  .adlib { display: flex; flex-direction: column; } .top { display: contents; } .curves { order: 1; } .top > :last-child { order: 2; margin-top: 12px; } }
 `;
 
 export default door(Curves);

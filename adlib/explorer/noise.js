@@ -126,7 +126,7 @@ class Noise extends Playground {
     }
     for (const { context, data, canvas, label } of this.layers) {
       context.putImageData(data, 0, 0);
-      canvas.setAttribute("aria-label", `${label}; ${this.numbers.textContent}`);
+      canvas.setAttribute("aria-label", label === "Mask" ? `${label}; ${this.numbers.textContent}` : label);
     }
   }
 

@@ -16,10 +16,10 @@ class Paint extends Playground {
     this.cursor = [size / 2, size / 2], this.past = [], this.records = runs.map(() => ({}));
     this.picture = layer(size, size), this.heat = layer(header.side, header.side);
     const canvas = this.picture.canvas;
-    canvas.tabIndex = this.live ? 0 : -1, canvas.setAttribute("role", "img");
+    canvas.tabIndex = this.live ? 0 : -1, canvas.setAttribute("role", this.live ? "application" : "img");
     this.ring = make("span.ring", { "aria-hidden": true });
     this.maps = runs.map((name) => ({ name, ...layer(2 * size, 2 * size), score: make("td"), verdict: make("td"), ap: make("td"), missed: make("td"), found: make("td") }));
-    this.levels = make("div.pictures.small"), this.told = make("p.note");
+    this.levels = make("div.pictures.small"), this.told = make("p.told");
     const range = (label, min, max, step, value, act) => {
       const input = make("input", { type: "range", min, max, step, value, oninput: () => act(+input.value) });
       return [input, make("label", {}, `${label} `, input)];
@@ -29,11 +29,11 @@ class Paint extends Playground {
     this.which = make("output"), this.share = make("output.share");
     const ready = make("div.bar", {}, make("strong", {}, "Ready-made: "), this.defectLabel, this.contrastLabel, this.which);
     this.section.append(make("h2", {}, header.title, " ", make("span.quiet", {}, header.place)),
-      make("div.two", {}, make("div", {}, make("div.easel", {}, canvas, this.ring), this.live ? this.buildTools(range) : null, ready,
+      make("div.two", {}, make("div", {}, make("div.easel", {}, canvas, this.ring), this.told, this.live ? this.buildTools(range) : null, ready,
         make("p.note", {}, this.live ? "Draw on the image; the runs look again after each stroke. By keys: arrows move the ring, space puts the tool down and lifts it, Ctrl+Z undoes."
           : "This page has no kernel: move the two sliders. In a running notebook you can paint a defect of your own.")),
       make("div", {}, make("div.pictures", {}, ...this.maps.map(({ canvas: map, name }) => { map.setAttribute("role", "img"); return make("figure", {}, map, make("figcaption", {}, name)); })),
-        this.levels, this.buildTable(), this.told,
+        this.levels, this.buildTable(),
         make("h3", {}, "The largest that it misses, the smallest that it finds"),
         make("p.note", {}, "Hide as much as you can from a method, or make it see as little as possible. Copy the line and let others try."),
         this.share, make("button", { type: "button", onclick: () => navigator.clipboard?.writeText(this.share.textContent) }, "Copy the line"))));
@@ -187,14 +187,14 @@ class Paint extends Playground {
     sent.set(pixels), sent.set(mask, pixels.length);
     this.asking = { stroke: this.stroke, levels: this.levelBox.checked };
     this.model.send(this.asking, undefined, [sent.buffer]);
-    this.giveUp = setTimeout(() => { this.asking = null, this.told.textContent = "The kernel does not answer."; }, PATIENCE);
+    this.giveUp = setTimeout(() => { this.asking = null, this.late = "the kernel does not answer", this.redraw(); }, PATIENCE);
   }
 
   heardAnswer(answer, maps) {
     const asked = this.asking;
     clearTimeout(this.giveUp), this.asking = null;
     if (asked && (asked.stroke !== this.stroke || asked.levels !== this.levelBox.checked)) return this.ask();
-    this.answered = answer.stroke, this.told.textContent = `judged in ${Math.round(1000 * answer.seconds)} ms`;
+    this.answered = answer.stroke, this.late = `judged in ${Math.round(1000 * answer.seconds)} ms`;
     this.take(answer, maps);
   }
 
@@ -226,7 +226,7 @@ class Paint extends Playground {
     const words = this.maps.map((map, k) => this.showMap(map, k, mask)), lines = this.maps.map((map, k) => this.recordOf(map.name, k)).filter(Boolean);
     this.showLevels();
     this.share.textContent = lines.length ? `On ${header.place}: ${lines.join("; ")}.` : "Nothing yet.";
-    this.say(words.join(", "));
+    this.told.textContent = [...words, this.late].filter(Boolean).join(" · "), this.say(words.join(", "));
     this.drawn({ stroke: this.stroke, answered: this.answered });
   }
 
@@ -289,7 +289,7 @@ class Paint extends Playground {
 Paint.style = `
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 12px 22px; }
 .easel { position: relative; max-width: 460px; overflow: hidden; touch-action: none; } .easel canvas { cursor: crosshair; image-rendering: pixelated; }
-.ring { position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; pointer-events: none; } .ring:not([style]) { display: none; }
+@container (max-width: 560px) { .easel { max-width: 300px; } } .told { margin: 6px 0 0; font-weight: 600; } .ring { position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; pointer-events: none; } .ring:not([style]) { display: none; }
 canvas { display: block; width: 100%; aspect-ratio: 1; border-radius: 3px; } canvas:focus-visible { outline-offset: -3px; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 8px; max-width: 560px; } .small { max-width: 330px; grid-template-columns: repeat(3, 1fr); margin-top: 8px; }
 figure { margin: 0; max-width: 300px; } figcaption { font-size: 13px; padding-top: 3px; } h3 { margin-top: 12px; }

@@ -2,16 +2,21 @@
 # ruff: noqa: F811       fixtures come by import
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import leave
+from PIL import Image
 from sklearn.metrics import average_precision_score
-from test_browser import CHROMIUM, browser, contrast, opened, shoot, sync_api  # noqa: F401
+from test_browser import CHROMIUM, SHOTS, assert_numbers_are_pythons, browser, contrast, drawn, opened, shoot, sync_api  # noqa: F401
 
 from adlib import ROOT
-from adlib.explorer import CurvesByHand, PaintADefect, PerlinPlayground, TrainingFilm, normal_scale
+from adlib.data.category import load_category
+from adlib.demo import load_textures
+from adlib.explorer import CurvesByHand, PaintADefect, PerlinPlayground, ThresholdExplorer, TrainingFilm, normal_scale
 from adlib.explorer.noise import uniform_of_seed
 from adlib.explorer.paint import CONTRASTS, apply, differs, ready_made
 from adlib.explorer.predictions import ask
@@ -394,3 +399,52 @@ def test_a_number_is_guessed_with_a_slider(opened, tmp_path):
     assert guess.get_attribute("aria-valuetext") == "37 %"
     assert "60 %" in page.locator(".form").text_content()
     check_looks(opened, form, "guess", ("legend",), ".form")
+
+
+# --- the pictures of the README ---------------------------------------------------------------------------------------
+
+LEDGER = os.environ.get("ADLIB_LEDGER")     # a folder with demo runs of STFPM and RD4AD, seed 0, on circuit
+
+
+@in_chromium
+@pytest.mark.skipif(LEDGER is None, reason="ADLIB_LEDGER names no folder of runs")
+def test_the_readmes_pictures_are_of_real_runs(opened, tmp_path):
+    """With ADLIB_SHOTS it leaves playgrounds.png and explorer.png there."""
+    stfpm, rd4ad = (load_run(next(f.parent for f in Path(LEDGER).glob(f"{method}/demo/circuit/demo-s0-*/run.json")))
+                    for method in ("stfpm", "rd4ad"))
+    data = load_category(stfpm.entry["parameters"]["data_root"], "circuit", image_size=128)
+    filmed = stfpm.snapshot_images.tolist()
+    reel = dict(zip(stfpm.snapshot_steps.tolist(), torch.from_numpy(stfpm.snapshot_maps), strict=True))
+    noise = PerlinPlayground(data.train[0], load_textures("auto", 128)[::4][:4])
+    noise.cells, noise.rotation = [4, 8], 30.0
+    paint = PaintADefect([stfpm, rd4ad])
+    paint.defect, paint.contrast = 9, 3
+    made = TrainingFilm(data.test[filmed], {"STFPM": reel}, masks=data.masks[filmed], labels=data.labels[filmed])
+    made.frame = len(reel) - 2
+    ready = [".board", "canvas[aria-label]", ".pictures canvas[aria-label]", ".reel canvas[aria-label]"]
+    pages = [opened(widget, width=1000, ready=r) for widget, r in zip([tiny(), noise, paint, made], ready, strict=True)]
+    assert shown_numbers(pages[0]) == pytest.approx(tiny().numbers(), nan_ok=True, abs=1e-12)
+    pages[1].wait_for_function(f"{WIDGET}.summary.dataset.n === '200'")
+    pages[2].wait_for_function(f"{WIDGET}.answer?.at === {8 * 9 + 3}")
+    assert f"{made.describe('STFPM', list(reel)[made.frame])['ap']:.3f}" in pages[3].locator(".plots").text_content()
+    explorer = ThresholdExplorer({"STFPM": stfpm, "RD4AD": rd4ad})
+    last = opened(explorer)
+    drawn(last, "e.redraw()")
+    assert_numbers_are_pythons(last, explorer, explorer.index)
+    sync_api.expect(last.get_by_role("combobox", name="Axis")).to_have_value("share")    # STFPM's scores are squeezed
+    shoot(last, "explorer")
+    if not SHOTS:
+        return
+    shots = []
+    for k, page in enumerate(pages):
+        page.locator("body").screenshot(path=tmp_path / f"{k}.png")
+        shot = Image.open(tmp_path / f"{k}.png").convert("RGB")
+        shots.append(shot.resize((700, 700 * shot.height // shot.width), Image.Resampling.LANCZOS))
+    rows = [max(shots[k].height, shots[k + 1].height) for k in (0, 2)]
+    sheet = Image.new("RGB", (1400, sum(rows)), "white")
+    for k, shot in enumerate(shots):
+        sheet.paste(shot, (700 * (k % 2), rows[0] * (k // 2)))
+    sheet.save(Path(SHOTS) / "playgrounds.png")
+    for name in ("playgrounds", "explorer"):
+        picture = Image.open(Path(SHOTS) / f"{name}.png").convert("RGB")
+        picture.quantize(256).save(Path(SHOTS) / f"{name}.png", optimize=True)
