@@ -32,7 +32,7 @@ SIDE = 64       # px of the maps that the browser gets: it shows them, and compu
 class PaintADefect(Playground):
     """Show a normal image to paint on, with the maps of up to four runs, their scores and thresholds.
 
-    With a kernel the runs judge what is painted after each stroke; STFPM at 128 px takes some 25 ms of one core. Without
+    With a kernel the runs judge what is painted after each stroke; STFPM at 128 px takes 25 ms of one core. Without
     one, ten defects at eight contrasts have been judged beforehand.
 
     Parameters
