@@ -70,7 +70,7 @@ def test_each_prediction_is_asked_before_it_is_revealed(lesson):
     code = [cell.source for cell in read(lesson).cells if cell.cell_type == "code"]
     asked, revealed = ({name: k for k, source in enumerate(code)
                         for name in re.findall(rf'predictions\.{act}\("([^"]+)"', source)} for act in ("ask", "reveal"))
-    assert len(asked) >= 5
+    assert asked
     assert asked.keys() == revealed.keys()
     assert all(name.startswith(lesson[:2]) and asked[name] < revealed[name] for name in asked)
     assert sum(source.count("predictions.ask") for source in code) == len(asked), "a name is used once"
