@@ -38,6 +38,7 @@ RANGES = {
     **dict.fromkeys(("perplexities", "diameters", "contrasts"), POSITIVE),
     **dict.fromkeys(("miss", "false_alarm"), COST),
     **dict.fromkeys(("worst", "example"), (lambda x: x >= 0, "at least 0")),
+    "contrast": POSITIVE,
     "spot": (lambda x: 0 <= x < 256, "in [0, 256)"), "least_share": (lambda x: 0 < x <= 1, "in (0, 1]"),
     "false_alarm_rate": (lambda x: 0 <= x <= 1, "in [0, 1]"),
 }

@@ -1,0 +1,123 @@
+"""Figures of lesson 10: what shrinking leaves of a defect, what levels answer, tiles and their seams, the price."""
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from adlib.data import Tiles
+from adlib.data.tiles import OVERLAP
+from adlib.explorer.quantize import CMAP
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, OUTLINE, QUIET, new_figure, picture
+
+LEVEL_MARKS = [(NORMAL, "o"), ("#de8f05", "s"), (ANOMALOUS, "^"), ("#029e73", "D")]
+TILE_MARKS = {1: (NORMAL, "o"), 2: ("#de8f05", "s"), 3: (ANOMALOUS, "^")}
+
+
+def shrunk_crops(image: Tensor, centre: tuple[int, int], sizes: list[int], *, half: int = 40) -> Figure:
+    """The surroundings of a place in a (3, H, H) image after it was brought to each size and shown as large again."""
+    figure, axes = new_figure(1, len(sizes), width=1.9, height=2.0)
+    side = image.shape[-1]
+    y, x = (int(np.clip(c, half, side - half)) for c in centre)
+    for ax, size in zip(axes[0], sizes, strict=True):
+        small = F.interpolate(image[None].float() / 255, size=(size, size), mode="bilinear", antialias=True)
+        shown = F.interpolate(small, size=(side, side), mode="nearest")[0].clamp(0, 1)
+        picture(ax, shown[:, y - half:y + half, x - half:x + half], title=f"{size} px")
+    return figure
+
+
+def grids(before: np.ndarray, after: np.ndarray) -> Figure:
+    """A small image with its numbers, before and after it was shrunk."""
+    figure, axes = new_figure(1, 2, width=3.2, height=3.0)
+    for ax, values, title in zip(axes[0], (before, after), ("8 x 8", "4 x 4"), strict=True):
+        ax.imshow(values, cmap="gray", vmin=0, vmax=1)
+        for (i, j), value in np.ndenumerate(values):
+            ax.text(j, i, f"{value:.2f}".lstrip("0") if value else "0", ha="center", va="center", fontsize=7.5,
+                    color="0.1" if value > 0.5 else "0.95")
+        ax.set(xticks=[], yticks=[], title=title)
+    return figure
+
+
+def level_responses(diameters: list[float], responses: dict[str, np.ndarray]) -> Figure:
+    """How far a dot moves the features of each level, over its diameter; 1 is another normal image."""
+    figure, axes = new_figure(1, 1, width=6.0, height=3.2)
+    ax = axes[0, 0]
+    for (name, values), (colour, marker) in zip(responses.items(), LEVEL_MARKS, strict=False):
+        ax.plot(diameters, values, marker=marker, color=colour, lw=1.4, label=name)
+    ax.axhline(1, color=QUIET, ls=":", lw=1)
+    ax.set(xscale="log", xlabel="diameter of the dot (pixels of 256)", ylabel="strongest response\n(another image = 1)")
+    ax.set_xticks(diameters, [f"{d:g}" for d in diameters])
+    ax.set_xticks([], minor=True)
+    ax.legend(frameon=False)
+    return figure
+
+
+def response_maps(images: Tensor, levels: list[Tensor], diameters: list[float]) -> Figure:
+    """A row per dot: the image, and the map of each level, on one scale per level."""
+    figure, axes = new_figure(len(images), 1 + len(levels), width=1.6, height=1.65)
+    for i, row in enumerate(axes):
+        picture(row[0], images[i], title=f"{diameters[i]:g} px")
+        for k, (ax, level) in enumerate(zip(row[1:], levels, strict=True)):
+            picture(ax, level[i], cmap=CMAP, vmin=0, vmax=float(level.max()), interpolation="nearest",
+                    title=f"level {k + 1}: {level.shape[-1]} x {level.shape[-1]}" if i == 0 else "")
+    return figure
+
+
+def tile_grid(tiles: Tiles) -> Figure:
+    """The first image with the borders of its tiles, and the weight of each pixel of one tile."""
+    from matplotlib.patches import Rectangle
+
+    figure, axes = new_figure(1, 2, width=3.0, height=3.0)
+    height, width = tiles.images.shape[-2:]
+    axes[0, 0].imshow(tiles.images[0].permute(1, 2, 0))
+    for place in range(tiles.each):
+        y, x = (k * (tiles.size - OVERLAP) for k in divmod(place, tiles.grid[1]))
+        axes[0, 0].add_patch(Rectangle((x, y), tiles.size - 1, tiles.size - 1, fc="none", ec=OUTLINE, lw=1.2))
+    axes[0, 0].set(xlabel=f"{width} px", ylabel=f"{height} px", xticks=[], yticks=[], title="tiles")
+    edge = torch.arange(tiles.size)
+    ramp = torch.sin(((torch.minimum(edge, tiles.size - 1 - edge) + 0.5) / OVERLAP).clamp(max=1) * np.pi / 2) ** 2
+    shown = axes[0, 1].imshow(ramp[:, None] * ramp, cmap="cividis", vmin=0, vmax=1)
+    axes[0, 1].set(xticks=[], yticks=[], title="weight within a tile")
+    figure.colorbar(shown, ax=axes[0, 1], shrink=0.8)
+    return figure
+
+
+def seams(maps: dict[str, Tensor]) -> Figure:
+    """(H, W) maps of one image, made in several ways, on one scale."""
+    figure, axes = new_figure(1, len(maps), width=2.3, height=2.4)
+    top = max(float(m.max()) for m in maps.values())
+    for ax, (name, m) in zip(axes[0], maps.items(), strict=True):
+        picture(ax, m, cmap=CMAP, vmin=0, vmax=top, title=name)
+    return figure
+
+
+def letterbox(images: dict[str, Tensor]) -> Figure:
+    """(3, H, W) images beside each other, each at its own aspect."""
+    figure, axes = new_figure(1, len(images), width=2.6, height=2.6)
+    for ax, (name, image) in zip(axes[0], images.items(), strict=True):
+        ax.imshow(image.permute(1, 2, 0))
+        ax.set(xticks=[], yticks=[], title=name)
+    return figure
+
+
+def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figure:
+    """Quality over the milliseconds of an image's map: a marker per number of tiles, image sizes beside them."""
+    figure, axes = new_figure(1, 3, width=3.1, height=3.0)
+    every, few = rows[rows["subset"] == "all"], rows[rows["subset"] == subset]
+    panels = [(every, "image_auroc", "image AUROC"), (few, "image_auroc", f"image AUROC,\n{subset}"),
+              (every, "pixel_ap", "pixel AP")]
+    for ax, (chosen, number, label) in zip(axes[0], panels, strict=True):
+        for tiles, group in chosen.groupby("tiles"):
+            colour, marker = TILE_MARKS.get(tiles, (ACCENT, "x"))
+            by_size = group.groupby("image_size")[[number, "ms_per_image"]]
+            mean, low, high = by_size.mean(), by_size.min()[number], by_size.max()[number]
+            ax.vlines(mean["ms_per_image"], low, high, color=colour, lw=1, alpha=0.6)
+            ax.plot(mean["ms_per_image"], mean[number], marker=marker, color=colour, lw=1, label=f"{tiles} x {tiles}")
+            for size, row in mean.iterrows():
+                ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, 4), fontsize=7,
+                            textcoords="offset points")
+        ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
+    axes[0, 0].legend(title="tiles", frameon=False, fontsize=8)
+    return figure
