@@ -6,6 +6,8 @@ import torch
 
 from adlib.data.category import load_category
 from adlib.lessons import resolution
+from adlib.lessons.plots import resolution as plots
+from adlib.lessons.quotes import resolution as say
 
 COST = {"train_seconds": 1.0, "ms_per_image": 2.0, "device": "cpu", "peak_memory_mb": 3.0}
 
@@ -53,3 +55,40 @@ def test_a_tiled_training_is_measured(bolt):
     rows = resolution.measure(data, seed=0, budget="smoke", device="cpu", steps=2)
     assert [row["subset"] for row in rows] == ["all", *resolution.THIRDS, "crack"]
     assert rows[0]["train_seconds"] > 0 < rows[0]["ms_per_image"]
+
+
+# What the lesson says of it
+
+
+def measured() -> pd.DataFrame:
+    """Tiles help small defects and harm missing parts."""
+    rows = []
+    for size, tiles, seed in [(128, 1, 0), (128, 2, 0), (256, 1, 0), (128, 1, 1), (128, 2, 1), (256, 1, 1)]:
+        where = {"category": "circuit", "seed": seed, "image_size": size, "tiles": tiles} | COST
+        where["ms_per_image"] = 2.0 * tiles**2 * (size / 128) ** 2
+        for subset, auroc in [("all", 0.8 + 0.05 * (size > 128)), ("smallest third", 0.5 + 0.2 * (tiles - 1)),
+                              ("missing_part", 0.9 - 0.3 * (tiles - 1))]:
+            rows.append(where | {"subset": subset, "images": 9, "image_auroc": auroc, "pixel_ap": 0.1 * tiles})
+    return pd.DataFrame(rows)
+
+
+def test_the_price_is_told_from_the_rows():
+    text = say.say_price(measured())
+    assert "image AUROC is best at 256 px, whole (0.850, 0.800 at 128 px, whole), for 4.0 times" in text
+    assert "smallest third is best at 128 px and 2 x 2 tiles (0.700, 0.500" in text
+    assert "pixel AP is best at 128 px and 2 x 2 tiles (0.200, 0.100" in text
+    assert "2 to 2 seeds" in text
+
+
+def test_what_tiles_lose_is_told_from_the_rows():
+    text = say.say_context(measured())
+    assert "At 128 px, image AUROC with 1 and 2 tiles a side: missing part 0.90, 0.60." in text
+    assert "No defect type" in say.say_context(measured().query("subset == 'all'"))
+
+
+def test_the_price_is_drawn_over_the_time():
+    left, middle, right = plots.cost_quality(measured()).axes
+    assert left.get_xscale() == "log"
+    assert left.lines[0].get_xdata().tolist() == [2.0, 8.0]         # one tile, at 128 and at 256 px
+    assert left.lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.85])
+    assert middle.lines[1].get_ydata().tolist() == pytest.approx([0.7])
