@@ -330,9 +330,10 @@ class Adlib:
 
     def step(self, *, method, backbone, size, batch, precision, steps, device):
         """Seconds of a step within `fit`: between the second and the last, so without preparation."""
-        from types import SimpleNamespace
+        import torch
 
         from adlib import recipes
+        from adlib.data import Category
         from adlib.training import fit
 
         use_threads()
@@ -346,8 +347,10 @@ class Adlib:
             return loss(*given)
 
         stage.loss = timed
-        history = fit(model, SimpleNamespace(train=images, validation=images[:0]), [stage], device=device,
-                      precision=precision, log=lambda line: None)
+        none = images[:0]
+        data = Category("random", train=images, validation=none, test=none, masks=None, labels=torch.empty(0),
+                        defects=[], paths=[])
+        history = fit(model, data, [stage], device=device, precision=precision, log=lambda line: None)
         return {"seconds": (at[-1] - at[1]) / steps, "precision": history.precision[stage.name]}
 
     def inference(self, *, backbone, size, batch, device, seconds):
@@ -367,7 +370,7 @@ class Adlib:
         model, paths = self.model("stfpm", backbone).to(device), sorted((Path(root) / category / "test").glob("*/*.*"))
 
         def score():
-            for batch in decode_batches(paths, size, None):
+            for batch in filter(None, decode_batches(paths, size, None)):
                 model.image_scores(predict(model, torch.stack(batch)))
 
         return rate(score, len(paths), 0.0, device)
