@@ -50,7 +50,7 @@ def judge_subsets(data: Category, maps: torch.Tensor, scores: torch.Tensor) -> l
     return rows
 
 
-def measure(data: Category, *, seed: int, budget: str = "demo", device: str = "auto",
+def measure_setting(data: Category, *, seed: int, budget: str = "demo", device: str = "auto",
             steps: int | None = None) -> list[dict]:
     """Train STFPM on a category, whole or tiled, as `run` does, and judge it: a row for each subset."""
     model = STFPM(Teacher(), seed=seed)
@@ -71,26 +71,26 @@ def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes:
     """Add the rows of a grid of `KEY`s that a file lacks to it, as far as the minutes go."""
     rows = pd.read_csv(target) if target.is_file() else pd.DataFrame(columns=KEY)
     until = time.perf_counter() + 60 * minutes
-    for where in missing(rows, grid):
+    for where in not_measured(rows, grid):
         if time.perf_counter() > until:
             print("time is over; the same command goes on")
             return
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         data = load_category(data_root, where["category"], image_size=where["image_size"], tiles=where["tiles"])
-        found = [where | row for row in measure(data, seed=where["seed"], **options)]
+        found = [where | row for row in measure_setting(data, seed=where["seed"], **options)]
         rows = pd.concat([rows, pd.DataFrame(found)]) if len(rows) else pd.DataFrame(found)
         rows.to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
         numbers = {name: round(found[0][name], 3) for name in ("image_auroc", "pixel_ap", "train_seconds")}
         print(where | numbers, flush=True)
 
 
-def missing(rows: pd.DataFrame, grid: list[dict]) -> Iterator[dict]:
+def not_measured(rows: pd.DataFrame, grid: list[dict]) -> Iterator[dict]:
     there = set(rows[KEY].itertuples(index=False, name=None))
     return (where for where in grid if tuple(where[name] for name in KEY) not in there)
 
 
-def main() -> None:
+def measure_grid() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", type=Path)
     parser.add_argument("--device", default="auto")
@@ -107,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    measure_grid()

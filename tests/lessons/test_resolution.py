@@ -39,7 +39,7 @@ def test_it_goes_on_where_it_stopped(bolt, tmp_path, monkeypatch):
         done.append((data.seen("train").each, seed))
         return [{"subset": "all", "images": 4, "image_auroc": 0.5, "pixel_ap": 0.5} | COST]
 
-    monkeypatch.setattr(resolution, "measure", measured)
+    monkeypatch.setattr(resolution, "measure_setting", measured)
     grid = [{"category": "bolt", "seed": seed, "image_size": 64, "tiles": tiles} for seed in (0, 1) for tiles in (1, 2)]
     target = tmp_path / "resolution.csv"
     resolution.write_resolution(target, grid[:1], data_root=str(bolt.parent))
@@ -52,7 +52,7 @@ def test_it_goes_on_where_it_stopped(bolt, tmp_path, monkeypatch):
 
 def test_a_tiled_training_is_measured(bolt):
     data = load_category(bolt.parent, "bolt", image_size=64, tiles=2)
-    rows = resolution.measure(data, seed=0, budget="smoke", device="cpu", steps=2)
+    rows = resolution.measure_setting(data, seed=0, budget="smoke", device="cpu", steps=2)
     assert [row["subset"] for row in rows] == ["all", *resolution.THIRDS, "crack"]
     assert rows[0]["train_seconds"] > 0 < rows[0]["ms_per_image"]
 

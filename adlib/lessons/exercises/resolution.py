@@ -17,7 +17,7 @@ def tiles_needed(answer: object) -> None:
     }, "n tiles of 256 px that share 32 make 256 + (n - 1) 224 px; the image may shrink by three")
 
 
-def cut(answer: object) -> None:
+def cut_an_image(answer: object) -> None:
     """Lesson 10, exercise 2: (rows columns, 3, size, size) tiles of a (3, H, W) image, row by row."""
     images = [torch.arange(3 * h * w).reshape(3, h, w).float() for h, w in ((10, 14), (14, 10))]
     judge_function(answer, cut_rows, [(image, 6, 2) for image in images], "row by row, every size - overlap pixels", {
@@ -35,7 +35,7 @@ def cut_rows(image: Tensor, size: int, overlap: int) -> Tensor:
                         for x in range(0, image.shape[2] - size + 1, step)])
 
 
-def join(answer: object) -> None:
+def join_two_maps(answer: object) -> None:
     """Lesson 10, exercise 3: two (H, W) maps side by side, blended with weights that rise linearly over the overlap."""
     generator = torch.Generator().manual_seed(0)
     cases = [(torch.rand(3, w, generator=generator), torch.rand(3, w, generator=generator), 4) for w in (8, 10)]
