@@ -83,6 +83,6 @@ def as_rows(x: Tensor) -> Tensor:
 
 def largest_cosine(queries: Tensor, memory: Tensor, *, rows: int = 2048, columns: int = 512) -> Tensor:
     """Largest inner product of each of (Q, C) unit queries with (M, C) unit vectors, in blocks that fit the cache."""
-    exporting = torch.jit.is_tracing() or torch.compiler.is_compiling()     # that writes down no loop over Q
+    tracing = torch.jit.is_tracing()    # pyright: ignore[reportPrivateImportUsage] an export holds no loop over Q
     return torch.cat([torch.stack([(q @ m.T).amax(dim=1) for m in memory.split(columns)]).amax(dim=0)
-                      for q in ([queries] if exporting else queries.split(rows))])
+                      for q in ([queries] if tracing or torch.compiler.is_compiling() else queries.split(rows))])
