@@ -167,3 +167,29 @@ def test_the_expected_false_alarms(n, percent, flagged):
     assert (f"at most {flagged} of them" if flagged else "none") + " can be flagged" in words
     assert (scores >= image_threshold(scores)).sum() == flagged
     assert "held-back ones themselves" not in explain_threshold(0.5, n, new=True)
+
+
+def test_large_photographs_are_cut_and_keep_their_aspect(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        save(tmp_path / "parts" / f"{i}.png", texture(rng, (300, 512)))
+    assert attempt(tmp_path, "--tiles", "auto") == 0
+    [entry] = read_runs(tmp_path / "runs")
+    assert (entry["parameters"]["tiles"], entry["parameters"]["aspect"]) == (2, "keep")
+    assert entry["frame"] == [64, 96, True]
+    said = capsys.readouterr().out
+    assert said.count("parts: 1 x 2 tiles of 64 px on 64 x 96 px, aspect kept") == 1
+    run = load_run(entry["folder"])
+    scored = ["score", entry["folder"], str(tmp_path / "parts/0.png"), "--csv", str(tmp_path / "scores.csv")]
+    assert __main__.main(scored) in (0, 3)
+    assert "tiles: 1 x 2 tiles of 64 px, the aspect kept, as the run was trained" in capsys.readouterr().err
+    assert __main__.main([*scored, "--tiles", "3"]) == 1
+    assert "trained on 1 x 2 tiles" in capsys.readouterr().err
+    found = run.score([run.paths[0]])
+    torch.testing.assert_close(found.maps[0], torch.from_numpy(run.maps[0]), rtol=0, atol=1e-5)
+
+
+def test_photographs_that_are_small_stay_whole(tmp_path):
+    data = folder_category(photograph(tmp_path / "parts", 8), image_size=64, tiles="auto", aspect="auto")
+    assert data.frame is None
+    assert data.tiles == {}
