@@ -6,7 +6,7 @@ VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-gpu lab lint bench clean
+.PHONY: demo test test-slow test-gpu lab book book-tools lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m adlib demo
@@ -23,6 +23,11 @@ test-gpu:               # with the machine's own Python where .venv is not made:
 lab: $(VENV)/installed
 	cd notebooks && ../$(BIN)/jupyter lab
 
+book: book-tools        # of the executed lessons in runs/lessons; RUN=1 executes first what is missing there
+	$(BIN)/python docs/build.py $(if $(RUN),--run)
+
+book-tools: $(VENV)/book docs/node_modules/installed
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
@@ -32,7 +37,7 @@ bench: $(BENCH)/installed       # beside anomalib, on a quiet machine; all its o
 	$(BENCH)/bin/python tests/bench/against_anomalib.py $(OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(BENCH) runs build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info
+	rm -rf $(VENV) $(BENCH) runs book docs/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml
@@ -46,4 +51,12 @@ $(BENCH)/installed: requirements.txt pyproject.toml Makefile
 	$(PYTHON) -m venv $(BENCH)
 	$(if $(TORCH_INDEX),$(BENCH)/bin/python -m pip install --index-url $(TORCH_INDEX) $(shell grep -E '^torch(vision)?==' requirements.txt))
 	$(BENCH)/bin/python -m pip install $(shell grep -E '^(torch|torchvision|timm|numpy)==' requirements.txt) -e . anomalib==2.7.0
+	touch $@
+
+$(VENV)/book: $(VENV)/installed docs/requirements.txt
+	$(BIN)/python -m pip install -r docs/requirements.txt
+	touch $@
+
+docs/node_modules/installed: docs/package-lock.json
+	cd docs && npm ci --no-fund --no-audit
 	touch $@

@@ -183,7 +183,7 @@ class Playground {
 const STYLE = `
 :host { display: block; container-type: inline-size; } :host([hidden]), [hidden] { display: none !important; }
 .adlib { --ground: #fff; --raised: #f4f6f8; --ink: #1c2227; --quiet: #59636e; --line: #d3d9df; --focus: #0a58ca;
-  --normal: #0173b2; --anomalous: #c44e00; --truth: #007f91;
+  --normal: #0173b2; --anomalous: #b84900; --truth: #007f91;
   font: 14px/1.45 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--ink); background: var(--ground);
   padding: 14px; border-radius: 6px; font-variant-numeric: tabular-nums; color-scheme: light; }
 .adlib[data-theme=dark] { --ground: #15181b; --raised: #20262b; --ink: #e6e9ec; --quiet: #9aa5b0; --line: #39424a;
