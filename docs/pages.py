@@ -50,7 +50,7 @@ class Lesson:
     @property
     def minutes(self) -> str | None:
         """Minutes to read, as the lesson's first cell says."""
-        found = re.search(r"\b(\d+) minutes(?: to read\)|\.\n)", self.notebook.cells[0].source)
+        found = re.search(r"(\d+) minutes to read", self.notebook.cells[0].source)
         return found and found[1]
 
     @property
@@ -165,7 +165,7 @@ def mend_links(text: str, in_book: set[str]) -> str:
     """Links to sources lead to the book's copies; one to a lesson that is not in the book is only its words."""
     text = re.sub(r"\[(`?)([^\]]*?)\1\]\(\.\./adlib/([\w/]+)\.py\)",
                   lambda m: f'<a href="../source/adlib/{m[3]}.html"><code>{m[2]}</code></a>', text)
-    text = re.sub(r"\[([^\]]*)\]\((?:\w+/)*[\w.]+\.(?:csv|md)\)", r"\1", text)
+    text = re.sub(r"\[([^\]]*)\]\((?:[\w.]+/)*[\w.]+\.(?:csv|md)(?:#[^)]*)?\)", r"\1", text)
     return re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)",
                   lambda m: f"[{m[1]}]({m[2]}.ipynb)" if m[2] in in_book else m[1], text)
 
