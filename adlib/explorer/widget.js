@@ -17,7 +17,7 @@ const LINKS = [["validation", "same quantile of validation scores"], ["quantile"
 const BINS = 88;
 const GUTTER = 86;      // px, left of the histograms: their labels
 const FINE = 1 / 400, COARSE = 1 / 20;      // of the axis: what an arrow and a page key move, at most
-const SQUEEZED = 0.05;      // where the lower half of the images share less of the score axis than this, ranks come first
+const SQUEEZED = 0.05;      // where the lower half of the images share less of the score axis than this, at its end, ranks come first
 const FACTOR = 3;       // canvas pixels per map pixel, each way
 
 // Data ---------------------------------------------------------------------------------------------------------------
@@ -33,6 +33,7 @@ export function readMethods({ header, arrays }) {
     made.positions = { score: scorePositions(made.edges), share: sharePositions(made.pixelsAtOrAbove) };
     const ordered = Uint16Array.from(made.scores).sort(), at = (q) => made.positions.score[ordered[Math.round(q * (ordered.length - 1))]];
     made.spread = at(0.5) - at(0.1);        // of the score axis: the lower half of the images, where the normal ones end
+    made.squeezed = made.spread > 0 && made.spread < SQUEEZED && at(0.5) < 2 * SQUEEZED;
     made.normalScores = sortedCodes(made.scores, header.labels, 0);
     made.anomalousScores = sortedCodes(made.scores, header.labels, 1);
     made.sortedRegions = Uint16Array.from(made.regions).sort();
@@ -276,7 +277,7 @@ class Explorer extends Playground {
     return this.methods.map((m, k) => (k === this.active ? this.code : codeOf(all[k], m.edges)));
   }
   get index() { return nearest(this.header.shown, this.get("index")); }
-  get axis() { return this.axisPicked ?? (this.method.spread < SQUEEZED && this.method.spread > 0 ? "share" : "score"); }
+  get axis() { return this.axisPicked ?? (this.method.squeezed ? "share" : "score"); }
   get positions() { return this.method.positions[this.axis]; }
 
   // What a person does
