@@ -21,9 +21,9 @@ from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
 
 # The rate of short budgets. Held constant, as in the papers, a batch-normalised student circles around good weights.
-FALLING = {"schedule": "cosine", "warmup": 0.1}
+FALLING: dict = {"schedule": "cosine", "warmup": 0.1}
 # How far short budgets move copies of the images: 4 of 128 px. Else a part that lies 2 px aside is an anomaly.
-SHIFT = {"shift": 1 / 32}
+SHIFT: dict = {"shift": 1 / 32}
 # A student starts from the mean per position where that is this much nearer to normal features than one vector is.
 START_BELOW = 0.6
 
