@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
@@ -319,10 +318,12 @@ def add_shifted(tiles: Tiles, share: float, *, seed: int) -> Tiles:
     most = round(share * size)
     if not most or tiles.each > 1:
         return tiles
-    padded = F.pad(tiles.images.float(), (most,) * 4, mode="reflect").to(tiles.images.dtype)
-    corners = torch.randint(2 * most + 1, (2, (COPIES - 1) * n), generator=Generator().manual_seed(seed)).T.tolist()
-    moved = [padded[i % n, :, y:y + size, x:x + size] for i, (y, x) in enumerate(corners)]
-    return Tiles(torch.stack([*tiles.images, *moved]).contiguous(memory_format=torch.channels_last), tiles.size)
+    images, generator = tiles.images, Generator().manual_seed(seed)
+    at = (torch.arange(size) + torch.randint(-most, most + 1, (2, (COPIES - 1) * n, 1), generator=generator)).abs()
+    rows, columns = torch.minimum(at, 2 * (size - 1) - at).to(images.device)                        # (3 N, S) each
+    number = torch.arange(len(rows), device=images.device)[:, None, None] % n
+    moved = images.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]               # (3 N, S, S, 3)
+    return Tiles(torch.cat([images, moved.permute(0, 3, 1, 2)]), tiles.size)
 
 
 def select_batch(images: Tiles, features: list[Tensor] | None, index: Tensor) -> Batch:

@@ -50,4 +50,4 @@ def test_a_figure_writes_names_of_any_script_without_a_warning(capsys):
     figure.subplots().set_title("螺丝 グリッド größe")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plots.show(figure, "names")
+        plots.show(figure, "names", alt="an empty panel")

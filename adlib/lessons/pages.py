@@ -19,7 +19,7 @@ ADDRESSES = ("mathjax_url", "require_js_url", "jquery_url", "jupyter_widgets_bas
 def to_mathml(formula: str, *, display: str = "inline") -> str:
     """A formula in LaTeX as MathML, which browsers set by themselves.
 
-    >>> to_mathml("x^2")[-48:]
+    >>> to_mathml("x^2")[-47:]
     '<msup><mi>x</mi><mn>2</mn></msup></mrow></math>'
     """
     return convert(re.sub(r"\\[lr]Vert\b", "‖", formula), display=display)     # it does not know \Big\lVert

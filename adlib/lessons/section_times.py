@@ -63,7 +63,7 @@ def measure(lesson: str, *, out_dir: str | Path, executed: str | Path, **paramet
         notebook.cells.insert(0, probe)
         os.environ["OMP_NUM_THREADS"] = "1"
         NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": "."}}).execute()
-        seconds = [float(line) for line in noted.read_text().split()]
+        seconds = [float(line) for line in noted.read_text(encoding="utf-8").split()]
     if len(seconds) > sum(cell.cell_type == "code" for cell in notebook.cells) - 1:
         seconds = seconds[1:]               # the probe's own
     notebook.cells.remove(probe)
