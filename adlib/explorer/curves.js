@@ -3,10 +3,13 @@
 
 const NUMBERS = [["image_auroc", "image AUROC"], ["pixel_auroc", "pixel AUROC"], ["pixel_ap", "pixel AP"], ["pro", "PRO"],
                  ["iap", "IAP"], ["iap90", "IAP@90"]];
-const GOALS = [
-  ["AUROC loves it, AP hates it: pixel AUROC at least 0.9, pixel AP at most 0.35", (n) => n.pixel_auroc >= 0.9 && n.pixel_ap <= 0.35],
-  ["Right for the wrong reason: image AUROC 1, pixel AP at most 0.2", (n) => n.image_auroc === 1 && n.pixel_ap <= 0.2],
-  ["One region hides the other: pixel AUROC at least 0.9, PRO at most 0.55", (n) => n.pixel_auroc >= 0.9 && n.pro <= 0.55],
+const GOALS = [       // what is to happen, what it teaches once it has, and whether it has
+  ["AUROC loves it, AP hates it: pixel AUROC at least 0.9, pixel AP at most 0.35. Scores alone will not do it: shrink the ground truth",
+   "Where anomalous pixels are rare, a few false alarms are a small share of the normal ones, and outnumber the hits", (n) => n.pixel_auroc >= 0.9 && n.pixel_ap <= 0.35],
+  ["Right for the wrong reason: image AUROC 1, pixel AP at most 0.2",
+   "Somewhere in image 1 is the highest score, and the image's score does not say where", (n) => n.image_auroc === 1 && n.pixel_ap <= 0.2],
+  ["One region hides the other: pixel AUROC at least 0.9, PRO at most 0.55",
+   "A missed region of few pixels costs AUROC little, and PRO as much as a large one", (n) => n.pixel_auroc >= 0.9 && n.pro <= 0.55],
 ];
 const STEP = 0.05;
 
@@ -95,11 +98,11 @@ class Curves extends Playground {
     this.numbers = {};
     this.panels = [axes("ROC", "false-positive rate", "recall"), axes("PR", "recall", "precision"),
                    axes("PRO", "false-positive rate", "overlap", 0.3), axes("IAP", "regions found", "precision")];
-    this.goals = GOALS.map(([text]) => make("li", { "data-reached": "false" }, text));
+    this.goals = GOALS.map(([text, why]) => make("li", { "data-reached": "false" }, `${text}.`, make("p", {}, `${why}.`)));
     const button = (text, act) => make("button", { type: "button", onclick: act }, text);
     this.section.append(make("h2", {}, this.header.title),
-      make("p.note", {}, "Framed pixels are anomalous, underlined ones reach the threshold. Click a pixel and move its score; "
-        + "double-click it to flip its ground truth. By keys: arrows, + and −, space."),
+      make("p.note", {}, "Framed pixels are anomalous, underlined ones reach the threshold. Click a pixel, then move its score below; "
+        + "double-click it to flip its ground truth. By keys: tab to a map, arrows, + and −, space."),
       make("div.top", {}, make("div", {}, make("div.maps", {}, ...boards),
         make("div.bar", {}, make("label", {}, make("strong", {}, "Threshold "), this.slider), this.told), this.counts,
         make("div.bar", {}, this.which, make("label", {}, "score ", this.score), this.value, make("label", {}, this.truth, "anomalous")),
@@ -115,7 +118,7 @@ class Curves extends Playground {
     const cell = make("button.cell", { type: "button", tabindex: i % this.size ? -1 : 0, onclick: (event) => {
       this.choose(i);
       if (event.shiftKey) this.toggle(i);
-    }, ondblclick: () => this.toggle(i) });
+    }, onfocus: () => this.choose(i), ondblclick: () => this.toggle(i) });
     this.cells.push(cell);
     return cell;
   }
@@ -170,7 +173,7 @@ class Curves extends Playground {
       this.numbers[key].textContent = Number.isNaN(numbers[key]) ? "–" : numbers[key].toFixed(3);
       this.numbers[key].dataset.value = numbers[key];
     }
-    this.goals.forEach((goal, k) => { goal.dataset.reached = GOALS[k][1](numbers); });
+    this.goals.forEach((goal, k) => { goal.dataset.reached = GOALS[k][2](numbers); });
     this.drawCurves(curves);
     this.say(NUMBERS.map(([key, label]) => `${label} ${this.numbers[key].textContent}`).join(", "));
     this.drawn();
@@ -209,7 +212,7 @@ Curves.style = `
 .cell[data-flagged=true] { text-decoration: underline; font-weight: 700; }
 .goals { list-style: none; margin: 0; padding: 0; } .goals li { padding: 3px 0 3px 24px; position: relative; color: var(--quiet); }
 .goals li::before { content: "○"; position: absolute; left: 4px; } .goals li[data-reached=true] { color: var(--normal); font-weight: 600; }
-.goals li[data-reached=true]::before { content: "✓"; } table { margin-bottom: 14px; } td { font-size: 15px; }
+.goals li[data-reached=true]::before { content: "✓"; } .goals p { margin: 2px 0 0; font-weight: 400; color: var(--ink); } .goals li[data-reached=false] p { display: none; } table { margin-bottom: 14px; } td { font-size: 15px; }
 @container (max-width: 760px) {      /* the curves right under what moves them */
   .adlib { display: flex; flex-direction: column; } .top { display: contents; } .curves { order: 1; } .top > :last-child { order: 2; margin-top: 12px; } }
 `;
