@@ -5,8 +5,8 @@ class Predict extends Playground {
 
   build() {
     const { question, choices, between, within, step } = this.header, live = Boolean(this.model.send), least = choices.length ? Math.round(100 / choices.length) : 0;
-    const range = (min, max, step, value) => make("input", { type: "range", min, max, step, value, disabled: !live, oninput: (event) => this.draft(event) });
-    this.radios = choices.map((_, value) => make("input", { type: "radio", name: this.id, value, disabled: !live, onchange: () => this.draft() }));
+    const range = (min, max, step, value) => make("input", { type: "range", min, max, step, value, oninput: (event) => this.draft(event) });
+    this.radios = choices.map((_, value) => make("input", { type: "radio", name: this.id, value, onchange: () => this.draft() }));
     this.guess = between && range(between[0], between[1], step, between[0] + step * Math.round((between[1] - between[0]) / step / 2));
     this.guessed = make("output"), this.sure = range(least, 100, 1, Math.round((least + 100) / 2));
     this.told = make("output"), this.note = make("span.quiet", { role: "status" });
@@ -36,7 +36,8 @@ class Predict extends Playground {
     }
     this.seen = answer;
     this.draft();
-    this.note.textContent = this.get("note") + (this.model.send ? "" : "; a running notebook keeps what you predict");
+    this.note.textContent = this.model.send ? this.get("note")
+      : `${choice === undefined ? "" : `${this.get("note")}; `}choose, then compare with what the run says below (only a running notebook keeps it)`;
     this.drawn();
   }
 }
