@@ -157,7 +157,7 @@ class Noise extends Playground {
 
   drawHistogram() {
     const end = Math.max(0.2, Math.ceil(10 * Math.max(this.coverage, ...this.coverages)) / 10);
-    const left = 40, top = 24, width = 366, height = 120, binOf = (c) => Math.min(BINS - 1, Math.floor((c / end) * BINS));
+    const left = 40, top = 24, width = 354, height = 120, binOf = (c) => Math.min(BINS - 1, Math.floor((c / end) * BINS));
     const bins = new Array(BINS).fill(0), n = this.coverages.length, x = (c) => left + (c / end) * width;
     for (const c of this.coverages) bins[binOf(c)]++;
     const most = Math.max(1, ...bins), step = width / BINS;
@@ -175,11 +175,12 @@ class Noise extends Playground {
 }
 
 Noise.style = `
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 10px; } figure { margin: 0; text-align: center; }
+.pictures { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 10px; } figure { margin: 0; text-align: center; }
 canvas { width: 100%; aspect-ratio: 1; border-radius: 3px; display: block; image-rendering: pixelated; border: 1px solid var(--line); }
 figcaption { font-size: 13px; padding-top: 3px; } .numbers { margin: 10px 0; font-size: 15px; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 8px 24px; }
 .row { display: grid; grid-template-columns: 104px 1fr 48px; gap: 8px; align-items: center; padding: 2px 0; } .row input { accent-color: var(--quiet); margin: 0; width: 100%; }
+@container (max-width: 480px) { .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 .number { width: 80px; } .now { stroke: var(--anomalous); stroke-width: 2; } svg { width: 100%; max-width: 460px; }
 `;
 
