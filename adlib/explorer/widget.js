@@ -378,10 +378,6 @@ class Explorer extends Playground {
     this.reached.textContent = last ? "above every score"
       : `${percent(reached)} of the pixels, ${flagged} of ${method.scores.length} images reach it`;
     this.placeLine(last ? 1 : position);
-    for (const [k, [caption]] of this.captions.entries()) {
-      caption.textContent = this.methods.length > 1
-        ? `${this.methods[k].name}: ${short(this.methods[k].edges[this.codes[k]])}` : "";
-    }
     this.axisChoice.value = this.axis;
     if (this.linkChoice) this.linkChoice.value = this.get("link");
     for (const radio of this.root.querySelectorAll(`input[name=${this.id}view]`)) {
@@ -435,9 +431,10 @@ class Explorer extends Playground {
     this.verdict.textContent = `${this.methods.length > 1 ? `${method.name}, ` : ""}score ${score}: ${verdict.text}`, this.verdict.className = `verdict ${verdict.kind}`;
     this.painters.forEach((painter, k) => painter.canvas.setAttribute("aria-label",
       `${header.names[index]}, ${view} of ${this.methods[k].name}; score ${score}: ${verdict.text}`));
-    this.captions.forEach(([, mark], k) => {
+    this.captions.forEach(([caption, mark], k) => {
       const m = this.methods[k], v = verdictOf(m.scores[index] >= all[k], header.labels?.[index]);
-      mark.textContent = this.methods.length > 1 ? v.text : "", mark.className = `verdict ${v.kind}`;
+      caption.textContent = `${m.name}: score ${short(m.edges[m.scores[index]])}`;
+      mark.textContent = v.text, mark.className = `verdict ${v.kind}`;
     });
     this.previous.disabled = index === header.shown[0], this.next.disabled = index === header.shown.at(-1);
     for (const [i, button] of this.thumbs) button.setAttribute("aria-current", i === index);

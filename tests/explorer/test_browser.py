@@ -172,6 +172,9 @@ def test_methods_are_linked_as_in_python(opened):
     rows = page.locator(".comparison tbody tr").all()
     assert [row.locator("td").nth(1).text_content() for row in rows] == [
         "{image_tp} of 5".format(**shown.numbers(method=k)) for k in (0, 1)]
+    captions = page.locator("figcaption").all_text_contents()       # the scores of this image, not the thresholds
+    scores = [float(re.search(r"score (\S+)", caption)[1]) for caption in captions]
+    assert scores == pytest.approx([m.edges[m.scores[shown.index]] for m in shown.coded], rel=1e-3)
     page.get_by_role("radio", name="Second").check()
     assert state(page)["method"] == 1
     assert state(page)["threshold"] == shown.thresholds[1]
