@@ -12,6 +12,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from adlib import find_input, find_output
 from adlib.settings import write
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 ADDRESSES = ("mathjax_url", "require_js_url", "jquery_url", "jupyter_widgets_base_url", "widget_renderer_url",
              "mermaid_js_url", "mermaid_layout_elk_js_url")     # whence nbconvert's pages load scripts
 
@@ -71,6 +72,9 @@ def write_page(notebook: str | Path, path: str | Path | None = None) -> Path:
         raise ValueError(f"{notebook} is no notebook; give an executed .ipynb, as python -m adlib demo leaves "
                          "them") from None
     content.metadata.pop("widgets", None)       # the static form of each stands beside it; this one would be fetched
+    for cell in content.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     exporter = PageExporter(embed_images=True, **dict.fromkeys(ADDRESSES, ""))
     known = {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
     page, _ = exporter.from_notebook_node(content, resources=known)

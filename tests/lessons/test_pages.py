@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from adlib.__main__ import main
-from adlib.lessons.pages import to_mathml, write_page
+from adlib.lessons.pages import WIDGET, to_mathml, write_page
 from adlib.runs.parameters import NOTEBOOKS
 
 LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -32,12 +32,15 @@ def test_a_formula_is_read_as_written():
 
 def test_a_page_names_no_address_to_load_from(tmp_path):
     cells = [nbformat.v4.new_markdown_cell("A $x^2$ and\n\n$$\\sum_i x_i$$\n\n\\begin{cases}1\\\\0\\end{cases}"),
-             nbformat.v4.new_code_cell("1")]
+             nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", data) for data in (
+                 {"text/html": "<b>drawn</b>"}, {WIDGET: {"model_id": "x"}, "text/plain": "<adlib object>"})])]
     path = tmp_path / "lesson.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     assert main(["page", str(path)]) == 0
     page = (tmp_path / "lesson.html").read_text(encoding="utf-8")
     assert page.count("<math") == 3
+    assert "<b>drawn</b>" in page
+    assert "adlib object" not in page
     assert "$" not in re.sub(r"<(script|style).*?</\1>", "", page, flags=re.S)
     assert not re.search(r'(src|import\()="?https?:', page)
     assert not re.search(r"<link[^>]+https?:", page)
