@@ -37,7 +37,7 @@ bench: $(BENCH)/installed       # beside anomalib, on a quiet machine; all its o
 	$(BENCH)/bin/python tests/bench/against_anomalib.py $(OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(BENCH) runs book docs/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info
+	rm -rf $(VENV) $(BENCH) runs book docs/node_modules build dist .pytest_cache .ruff_cache .import_linter_cache adlib.egg-info jupyter_execute
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: requirements.txt pyproject.toml
