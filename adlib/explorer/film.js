@@ -22,7 +22,7 @@ class Film extends Playground {
     this.section.append(make("h2", {}, this.header.title), radios,
       make("div.bar.time", {}, this.play, this.slider, this.told),
       make("div.reel", {}, ...labels.map((anomalous, i) => make("figure", {}, this.pictures[i].canvas, this.maps[i].canvas, make("figcaption", {}, anomalous ? "anomalous" : "normal")))),
-      make("p.note", {}, "Each step has its own colour scale, which its normal images set: what is brighter than the middle is stronger than 99.9 % of their pixels."),
+      make("p.note", {}, "Each step has its own colour scale, which its normal images set: what is brighter than the middle is stronger than 99.9 % of their pixels. Thin lines are the rims of true defects."),
       this.plots);
     for (const { canvas } of [...this.pictures, ...this.maps]) canvas.setAttribute("role", "img");
     this.load();
@@ -122,7 +122,7 @@ class Film extends Playground {
   drawHistogram({ counts, scale, step }) {
     const half = HEIGHT / 2, middle = TOP + half, n = counts[0].length, width = WIDTH / n, names = this.header.masks ? ["normal pixels", "defects"] : ["normal images", "anomalous images"];
     const picture = svg("svg", { viewBox: `0 0 ${LEFT + WIDTH + 14} 200`, role: "img", "aria-label": `Histograms of scores at step ${step}: ${names[0]} above, ${names[1]} below` },
-      make("svg:text.strong", { x: LEFT, y: 14 }, "Scores, log share"));
+      make("svg:text.strong", { x: LEFT, y: 14 }, "Share at each score, logarithmic"));
     counts.forEach((bins, kind) => {
       const all = bins.reduce((a, b) => a + b, 0), bars = bins.map((b, i) => {
         const h = b ? Math.max(2, half * (1 + Math.log10(b / all) / 5)) : 0;
@@ -133,7 +133,7 @@ class Film extends Playground {
     });
     picture.append(make("svg:line.rule", { x1: LEFT, x2: LEFT + WIDTH, y1: middle, y2: middle }),
       ...[0, 0.5, 1].map((f) => make("svg:text.unit", { x: LEFT + f * WIDTH, y: TOP + HEIGHT + 16, "text-anchor": ["start", "middle", "end"][2 * f] }, short(scale[0] + f * (scale[1] - scale[0])))),
-      make("svg:text.unit", { x: LEFT + WIDTH / 2, y: 194, "text-anchor": "middle" }, "pixel score, over the colour scale"));
+      make("svg:text.unit", { x: LEFT + WIDTH / 2, y: 194, "text-anchor": "middle" }, "pixel score, from the darkest colour to the brightest"));
     return picture;
   }
 

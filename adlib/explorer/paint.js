@@ -6,6 +6,7 @@
 const TOOLS = [["brush", "Brush"], ["line", "Line"], ["blot", "Blot"], ["paste", "Paste"], ["smudge", "Smudge"], ["erase", "Erase"]];
 const TONES = [["dark", "darker"], ["bright", "brighter"]];
 const UNDOS = 40, PATIENCE = 20000;     // ms, after which an answer is no longer awaited
+const VISIBLE = 25;     // of 255: by how much a missed pixel must have changed; a faint veil over the whole image is no feat
 
 class Paint extends Playground {
   static watched = ["defect", "contrast"];
@@ -30,13 +31,13 @@ class Paint extends Playground {
     const ready = make("div.bar", {}, make("strong", {}, "Ready-made: "), this.defectLabel, this.contrastLabel, this.which);
     this.section.append(make("h2", {}, header.title, " ", make("span.quiet", {}, header.place)),
       make("div.two", {}, make("div", {}, make("div.easel", {}, canvas, this.ring), this.told, this.live ? this.buildTools(range) : null, ready,
-        make("p.note", {}, this.live ? "Draw on the image; the runs look again after each stroke. By keys: arrows move the ring, space puts the tool down and lifts it, Ctrl+Z undoes."
-          : "This page has no kernel: move the two sliders. In a running notebook you can paint a defect of your own.")),
+        make("p.note", {}, this.live ? "Draw on the image; the runs look again after each stroke. Thin lines in the maps are the rim of what changed. By keys: arrows move the ring, space puts the tool down and lifts it, Ctrl+Z undoes."
+          : "This page has no kernel: move the two sliders. Thin lines in the maps are the rim of what changed. In a running notebook you can paint a defect of your own.")),
       make("div", {}, make("div.pictures", {}, ...this.maps.map(({ canvas: map, name }) => { map.setAttribute("role", "img"); return make("figure", {}, map, make("figcaption", {}, name)); })),
         this.levels, this.buildTable(),
         make("h3", {}, "The largest that it misses, the smallest that it finds"),
-        make("p.note", {}, "Hide as much as you can from a method, or make it see as little as possible. Copy the line and let others try."),
-        this.share, make("button", { type: "button", onclick: () => navigator.clipboard?.writeText(this.share.textContent) }, "Copy the line"))));
+        make("p.note", {}, "Hide as much as you can from a method, or make it see as little as possible. A missed pixel counts if it changed by a tenth of the full range; for a find all that changed count. Copy the line and let others try."),
+        this.share, copyButton("Copy the line", this.share))));
     if (this.live) this.listen(canvas);
     this.load();
   }
@@ -73,8 +74,8 @@ class Paint extends Playground {
   // What is painted
 
   /** Pixels that differ from the clean image by more than one step of 255; as `paint.differs`. */
-  mask() {
-    const { base, now } = this, changed = (at) => Math.abs(now[at] - base[at]) > 1;
+  mask(least = 1) {
+    const { base, now } = this, changed = (at) => Math.abs(now[at] - base[at]) > least;
     return Uint8Array.from({ length: now.length / 3 }, (_, i) => (changed(3 * i) || changed(3 * i + 1) || changed(3 * i + 2) ? 1 : 0));
   }
 
@@ -168,8 +169,7 @@ class Paint extends Playground {
   key(event) {
     const { size } = this.header, step = event.shiftKey ? 8 : 2, [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
     const undo = (event.ctrlKey || event.metaKey) && event.key === "z";
-    if (!dx && !dy && event.key !== " " && !undo) return;
-    event.preventDefault();
+    if (dx || dy || event.key === " " || undo) event.preventDefault(); else return;
     if (undo) return this.undo();
     if (dx || dy) {
       this.cursor = [[0, dx], [1, dy]].map(([k, d]) => Math.max(0, Math.min(size, this.cursor[k] + step * d)));
@@ -200,10 +200,10 @@ class Paint extends Playground {
 
   take(answer, heat) {
     this.answer = answer, this.heatOf = heat;
-    const area = this.mask().reduce((a, b) => a + b, 0), { thresholds, clean } = this.header;
+    const [area, visible] = [1, VISIBLE].map((least) => this.mask(least).reduce((a, b) => a + b, 0)), { thresholds } = this.header;
     this.records.forEach((record, k) => {
-      if (!area || clean.scores[k] >= thresholds[k]) return;      // where the clean image alarms, finding is no feat
-      if (answer.scores[k] < thresholds[k]) record.missed = Math.max(record.missed ?? 0, area);
+      if (!area || this.alarms(k)) return;
+      if (answer.scores[k] < thresholds[k]) record.missed = Math.max(record.missed ?? 0, visible);
       else record.found = Math.min(record.found ?? Infinity, area);
     });
     this.redraw();
@@ -212,7 +212,7 @@ class Paint extends Playground {
   show() {
     const { header } = this, defect = this.get("defect"), contrast = this.get("contrast");
     this.defectField.value = defect, this.contrastField.value = contrast;
-    this.which.textContent = `${header.defects[defect]} at ${header.contrasts[contrast]}`;
+    this.which.textContent = `${header.defects[defect]}, contrast ${header.contrasts[contrast]}`;
     this.defectField.setAttribute("aria-valuetext", header.defects[defect]), this.contrastField.setAttribute("aria-valuetext", header.contrasts[contrast]);
     if (!this.now) return;
     const chosen = `${defect} ${contrast}`;
@@ -271,8 +271,11 @@ class Paint extends Playground {
 
   recordOf(name, k) {
     const { missed, found } = this.records[k], of = (n) => `${n} px (${percent(n / this.header.size ** 2)} of the image)`;
-    return [missed && `${name} missed ${of(missed)}`, found && `${name} found ${of(found)}`].filter(Boolean).join(", ");
+    if (this.alarms(k)) return `${name} flags even the clean image`;
+    return missed || found ? `${name} ${[missed && `missed ${of(missed)}`, found && `found ${of(found)}`].filter(Boolean).join(" and ")}` : "";
   }
+
+  alarms(k) { return this.header.clean.scores[k] >= this.header.thresholds[k]; }      // then finding is no feat
 
   placeRing() {
     if (!this.live) return;
@@ -280,15 +283,12 @@ class Paint extends Playground {
     Object.assign(this.ring.style, { left: share(this.cursor[0] - d / 2), top: share(this.cursor[1] - d / 2), width: share(d), height: share(d), borderStyle: this.before ? "dashed" : "solid" });
   }
 
-  close() {
-    super.close();
-    clearTimeout(this.giveUp), this.live && this.model.off("msg:custom", this.hear);
-  }
+  close() { super.close(), clearTimeout(this.giveUp), this.live && this.model.off("msg:custom", this.hear); }
 }
 
 Paint.style = `
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 12px 22px; }
-.easel { position: relative; max-width: 460px; overflow: hidden; touch-action: none; } .easel canvas { cursor: crosshair; image-rendering: pixelated; }
+.easel { position: relative; max-width: 460px; overflow: hidden; touch-action: none; } .easel canvas { image-rendering: pixelated; } [role=application] { cursor: crosshair; }
 @container (max-width: 560px) { .easel { max-width: 300px; } } .told { margin: 6px 0 0; font-weight: 600; } .ring { position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; pointer-events: none; } .ring:not([style]) { display: none; }
 canvas { display: block; width: 100%; aspect-ratio: 1; border-radius: 3px; } canvas:focus-visible { outline-offset: -3px; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 8px; max-width: 560px; } .small { max-width: 330px; grid-template-columns: repeat(3, 1fr); margin-top: 8px; }

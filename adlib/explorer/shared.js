@@ -121,6 +121,18 @@ function axes(title, xLabel, yLabel, limit = 1) {
   return made;
 }
 
+/** A button that copies an element's text. The text is selected too: a page without a clipboard leaves it to the keyboard. */
+function copyButton(label, from) {
+  const button = make("button", { type: "button", "aria-live": "polite" }, label);
+  button.onclick = async () => {
+    getSelection().selectAllChildren(from);
+    const copied = await navigator.clipboard?.writeText(from.textContent).then(() => true, () => false);
+    button.textContent = copied ? "Copied" : "Selected: press Ctrl+C";
+    setTimeout(() => { button.textContent = label; }, 3000);
+  };
+  return button;
+}
+
 /** What every widget does: hold data, follow its model's traits, draw once a frame, know the theme. `build` and `show` are its own. */
 class Playground {
   static watched = [];      // traits that change the picture

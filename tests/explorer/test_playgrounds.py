@@ -313,6 +313,42 @@ def test_a_page_without_a_kernel_knows_what_the_runs_said(opened, trained):
     check_looks(opened, made, "paint", (".note", ".share"), ".pictures canvas[aria-label]")
 
 
+@in_chromium
+def test_a_veil_that_nobody_sees_is_no_missed_defect(opened, trained):
+    """Of what a run passes, pixels that changed by a tenth count; a run that flags everything finds nothing."""
+    made = PaintADefect(trained)
+    made.thresholds = [1e9, -1e9]
+    made.defect, made.contrast = 2, 0
+    page = opened(made, ready=".pictures canvas[aria-label]")
+    image = made.image.permute(1, 2, 0).numpy()
+    delta = list(ready_made(image, made.texture.permute(1, 2, 0).numpy()).values())[2]
+    for level in (0, 7):
+        move(page, {"contrast": level}, f"w.answer.at === {8 * 2 + level}")
+        changed = abs(apply(image, delta, CONTRASTS[level]).astype(int) - image).max(axis=2)
+        visible = int((changed > 25).sum())
+        assert ((changed > 1).any(), visible > 0) == (True, level == 7)
+        missed = page.locator("tbody tr td:nth-of-type(4)").all_text_contents()
+        assert missed == [f"{visible} px" if visible else "–", "–"]
+        first, second = made.runs
+        told = page.locator(".share").text_content()
+        assert (f"{first} missed {visible} px" in told) == (level == 7)
+        assert f"{second} flags even the clean image" in told
+
+
+@in_chromium
+def test_the_line_is_copied_or_else_selected(opened, trained):
+    page = opened(PaintADefect(trained), ready=".pictures canvas[aria-label]")
+    clipboard = "{writeText: async (text) => { window.kept = text; }}"
+    page.evaluate(f"() => {{ Object.defineProperty(navigator, 'clipboard', {{value: {clipboard}}}); }}")
+    page.get_by_role("button", name="Copy the line").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("window.kept") == page.locator(".share").text_content()
+    page.get_by_role("button", name="Copy the line").wait_for()
+    page.evaluate("() => { navigator.clipboard.writeText = async () => { throw new Error('denied'); }; }")
+    page.get_by_role("button", name="Copy the line").click()
+    page.get_by_role("button", name="Selected: press Ctrl+C").wait_for()
+
+
 # --- training film ----------------------------------------------------------------------------------------------------
 
 def film(methods=("STFPM", "DeSTSeg")) -> TrainingFilm:
