@@ -137,10 +137,7 @@ class Film extends Playground {
     return picture;
   }
 
-  close() {
-    super.close();
-    this.stop();
-  }
+  close() { super.close(), this.stop(); }
 }
 
 Film.style = `

@@ -127,8 +127,7 @@ function copyButton(label, from) {
   button.onclick = async () => {
     getSelection().selectAllChildren(from);
     const copied = await navigator.clipboard?.writeText(from.textContent).then(() => true, () => false);
-    button.textContent = copied ? "Copied" : "Selected: press Ctrl+C";
-    setTimeout(() => { button.textContent = label; }, 3000);
+    button.textContent = copied ? "Copied" : "Selected: press Ctrl+C", setTimeout(() => { button.textContent = label; }, 3000);
   };
   return button;
 }
