@@ -106,6 +106,8 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256, tiles: 
 def cut_category(category: Category, parts: dict[str, list[Path]], masks: dict[Path, Path], *, tiles: int | str,
                  aspect: str) -> None:
     """Read a category's files anew where `plan_frame` has them cut or letterboxed, masks as fine too; tells of it."""
+    if (tiles, aspect) == (1, "stretch"):
+        return                      # whatever their sizes are: no file is opened for them
     sizes, side = {part: read_sizes(paths) for part, paths in parts.items()}, category.train.shape[-1]
     frame = plan_frame(sizes["train"], side, tiles, aspect)
     if frame == (side, side, False):

@@ -265,3 +265,10 @@ def test_maps_do_not_depend_on_the_batch(wide):
     assert_close(predict(model, wide.seen("test"), batch=4), maps, rtol=0, atol=1e-5)
     fine = predict(model, wide.seen("test"), size=(77, 128))
     assert_close(resize_maps(fine, (256, 256)), maps, rtol=0, atol=1e-5)
+
+
+def test_whole_stretched_images_are_not_opened_for_their_sizes(bolt, monkeypatch):
+    monkeypatch.setattr("adlib.data.category.read_sizes", lambda paths: pytest.fail("files were opened once more"))
+    data = load_category(bolt.parent, "bolt", image_size=64)
+    assert data.frame is None
+    assert len(data.seen("train")) == len(data.train)
