@@ -2,8 +2,9 @@
 
     python -m adlib.lessons.resolution notebooks/results/resolution.csv --device cuda --minutes 8
 
-STFPM is trained at each image size and number of tiles, a seed after the other, without papermill. Rows are written
-after each training; what the file already holds is not computed again, and when the minutes are over, it ends.
+The training-free baseline and STFPM at each image size and number of tiles, a seed after the other, without papermill.
+Rows are written after each of them; what the file already holds is not computed again, and when the minutes are over,
+it ends.
 """
 
 import argparse
@@ -20,13 +21,14 @@ from adlib import demo, recipes
 from adlib.data import load_category
 from adlib.data.category import Category
 from adlib.metrics import auroc, average_precision
+from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs.parameters import resolve
-from adlib.training import damp_borders, fit, peak_memory_mb, predict
+from adlib.training import damp_borders, fit, peak_memory_mb, pick_device, predict
 
 SIZES, TILES, THIRDS = (128, 192, 256), (1, 2, 3), ("smallest third", "middle third", "largest third")
-KEY = ["category", "seed", "image_size", "tiles"]
+KEY = ["method", "category", "seed", "image_size", "tiles"]
 
 
 def pick_subsets(data: Category) -> dict[str, np.ndarray]:
@@ -50,19 +52,26 @@ def judge_subsets(data: Category, maps: torch.Tensor, scores: torch.Tensor) -> l
     return rows
 
 
-def measure_setting(data: Category, *, seed: int, budget: str = "demo", device: str = "auto",
-            steps: int | None = None) -> list[dict]:
-    """Train STFPM on a category, whole or tiled, as `run` does, and judge it: a row for each subset."""
-    model = STFPM(Teacher(), seed=seed)
-    stages = recipes.stfpm(model, budget, steps=steps)
-    history = fit(model, data, stages, seed=seed, device=device, log=lambda line: None)
+def measure_setting(data: Category, *, method: str, seed: int, budget: str = "demo", device: str = "auto",
+                    steps: int | None = None) -> list[dict]:
+    """Make "nearest" or "stfpm" of a category, whole or tiled, as `run` does, and judge it: a row for each subset.
+
+    Seconds are the processor's, of all threads, where that does the work: a busy machine does not lengthen them.
+    """
+    at = pick_device(device)
+    clock = time.process_time if at.type == "cpu" else time.perf_counter
+    teacher, began = Teacher().to(at), clock()
+    if method == "nearest":
+        model = NearestPatch(teacher, seed=seed).fit(data.seen("train"))
+    else:
+        model = STFPM(teacher, seed=seed)
+        fit(model, data, recipes.stfpm(model, budget, steps=steps), seed=seed, device=device, log=lambda line: None)
+    train_seconds = clock() - began
     if resolve({"budget": budget, "category": data.name, "borders": "auto"})["borders"] == "damp":
         damp_borders(model, data.seen("validation"))
-    began = time.perf_counter()
+    began = clock()
     maps = predict(model, data.seen("test"))
-    seconds = time.perf_counter() - began
-    at = model.teacher.mean.device
-    cost = {"train_seconds": history.seconds, "ms_per_image": 1000 * seconds / len(maps), "device": at.type,
+    cost = {"train_seconds": train_seconds, "ms_per_image": 1000 * (clock() - began) / len(maps), "device": at.type,
             "peak_memory_mb": peak_memory_mb(at)}
     return [row | cost for row in judge_subsets(data, maps, model.image_scores(maps))]
 
@@ -78,7 +87,7 @@ def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         data = load_category(data_root, where["category"], image_size=where["image_size"], tiles=where["tiles"])
-        found = [where | row for row in measure_setting(data, seed=where["seed"], **options)]
+        found = [where | row for row in measure_setting(data, method=where["method"], seed=where["seed"], **options)]
         rows = pd.concat([rows, pd.DataFrame(found)]) if len(rows) else pd.DataFrame(found)
         rows.to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
         numbers = {name: round(found[0][name], 3) for name in ("image_auroc", "pixel_ap", "train_seconds")}
@@ -97,11 +106,13 @@ def measure_grid() -> None:
     parser.add_argument("--minutes", type=float, default=np.inf)
     parser.add_argument("--data-root", default="data/demo")
     parser.add_argument("--budget", default="demo")
-    for name, default in [("categories", "circuit"), ("seeds", "0,1,2"), ("sizes", SIZES), ("tiles", TILES)]:
-        parser.add_argument(f"--{name}", default=default if isinstance(default, str) else ",".join(map(str, default)))
+    for name, default in [("methods", ("nearest", "stfpm")), ("categories", ("circuit",)), ("seeds", (0, 1, 2)),
+                          ("sizes", SIZES), ("tiles", TILES)]:
+        parser.add_argument(f"--{name}", default=",".join(map(str, default)))
     given = parser.parse_args()
+    words = (given.methods.split(","), given.categories.split(","))
     numbers = ([int(x) for x in text.split(",")] for text in (given.seeds, given.sizes, given.tiles))
-    grid = [dict(zip(KEY, values, strict=True)) for values in product(given.categories.split(","), *numbers)]
+    grid = [dict(zip(KEY, values, strict=True)) for values in product(*words, *numbers)]
     write_resolution(given.target, grid, data_root=str(demo.ensure(given.data_root)), minutes=given.minutes,
                      budget=given.budget, device=given.device)
 

@@ -35,12 +35,13 @@ def test_a_subset_is_judged_with_all_normal_images(bolt):
 def test_it_goes_on_where_it_stopped(bolt, tmp_path, monkeypatch):
     done = []
 
-    def measured(data, *, seed, **_):
+    def measured(data, *, method, seed, **_):
         done.append((data.seen("train").each, seed))
         return [{"subset": "all", "images": 4, "image_auroc": 0.5, "pixel_ap": 0.5} | COST]
 
     monkeypatch.setattr(resolution, "measure_setting", measured)
-    grid = [{"category": "bolt", "seed": seed, "image_size": 64, "tiles": tiles} for seed in (0, 1) for tiles in (1, 2)]
+    grid = [{"method": "stfpm", "category": "bolt", "seed": seed, "image_size": 64, "tiles": tiles}
+            for seed in (0, 1) for tiles in (1, 2)]
     target = tmp_path / "resolution.csv"
     resolution.write_resolution(target, grid[:1], data_root=str(bolt.parent))
     resolution.write_resolution(target, grid, data_root=str(bolt.parent), minutes=0)
@@ -50,9 +51,10 @@ def test_it_goes_on_where_it_stopped(bolt, tmp_path, monkeypatch):
     assert pd.read_csv(target)[resolution.KEY].to_dict("records") == grid
 
 
-def test_a_tiled_training_is_measured(bolt):
+@pytest.mark.parametrize("method", ["nearest", "stfpm"])
+def test_a_tiled_detector_is_measured(bolt, method):
     data = load_category(bolt.parent, "bolt", image_size=64, tiles=2)
-    rows = resolution.measure_setting(data, seed=0, budget="smoke", device="cpu", steps=2)
+    rows = resolution.measure_setting(data, method=method, seed=0, budget="smoke", device="cpu", steps=2)
     assert [row["subset"] for row in rows] == ["all", *resolution.THIRDS, "crack"]
     assert rows[0]["train_seconds"] > 0 < rows[0]["ms_per_image"]
 
@@ -64,7 +66,7 @@ def measured() -> pd.DataFrame:
     """Tiles help small defects and harm missing parts."""
     rows = []
     for size, tiles, seed in [(128, 1, 0), (128, 2, 0), (256, 1, 0), (128, 1, 1), (128, 2, 1), (256, 1, 1)]:
-        where = {"category": "circuit", "seed": seed, "image_size": size, "tiles": tiles} | COST
+        where = {"method": "stfpm", "category": "circuit", "seed": seed, "image_size": size, "tiles": tiles} | COST
         where["ms_per_image"] = 2.0 * tiles**2 * (size / 128) ** 2
         for subset, auroc in [("all", 0.8 + 0.05 * (size > 128)), ("smallest third", 0.5 + 0.2 * (tiles - 1)),
                               ("missing_part", 0.9 - 0.3 * (tiles - 1))]:
@@ -77,12 +79,15 @@ def test_the_price_is_told_from_the_rows():
     assert "image AUROC is best at 256 px, whole (0.850, 0.800 at 128 px, whole), for 4.0 times" in text
     assert "smallest third is best at 128 px and 2 x 2 tiles (0.700, 0.500" in text
     assert "pixel AP is best at 128 px and 2 x 2 tiles (0.200, 0.100" in text
-    assert "2 to 2 seeds" in text
+    assert "3 settings, 2 seeds for each" in text
+    both = pd.concat([measured(), measured()[:3].assign(method="nearest")])
+    assert "The training-free baseline on circuit (on cpu, 1 setting, 1 seed for each)" in say.say_price(both)
 
 
 def test_what_tiles_lose_is_told_from_the_rows():
     text = say.say_context(measured())
-    assert "At 128 px, image AUROC with 1 and 2 tiles a side: missing part 0.90, 0.60." in text
+    assert "STFPM at 128 px, image AUROC with 1 and 2 tiles a side: missing part 0.90, 0.60." in text
+    assert "256 px" not in say.say_context(measured())      # one number of tiles compares with nothing
     assert "No defect type" in say.say_context(measured().query("subset == 'all'"))
 
 

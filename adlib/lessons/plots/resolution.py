@@ -103,21 +103,24 @@ def letterbox(images: dict[str, Tensor]) -> Figure:
 
 
 def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figure:
-    """Quality over the milliseconds of an image's map: a marker per number of tiles, image sizes beside them."""
-    figure, axes = new_figure(1, 3, width=3.1, height=3.0)
-    every, few = rows[rows["subset"] == "all"], rows[rows["subset"] == subset]
-    panels = [(every, "image_auroc", "image AUROC"), (few, "image_auroc", f"image AUROC,\n{subset}"),
-              (every, "pixel_ap", "pixel AP")]
-    for ax, (chosen, number, label) in zip(axes[0], panels, strict=True):
-        for tiles, group in chosen.groupby("tiles"):
-            colour, marker = TILE_MARKS.get(tiles, (ACCENT, "x"))
-            by_size = group.groupby("image_size")[[number, "ms_per_image"]]
-            mean, low, high = by_size.mean(), by_size.min()[number], by_size.max()[number]
-            ax.vlines(mean["ms_per_image"], low, high, color=colour, lw=1, alpha=0.6)
-            ax.plot(mean["ms_per_image"], mean[number], marker=marker, color=colour, lw=1, label=f"{tiles} x {tiles}")
-            for size, row in mean.iterrows():
-                ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, 4), fontsize=7,
-                            textcoords="offset points")
-        ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
+    """Quality over the milliseconds of an image's map, a row per method: a marker per number of tiles, sizes beside."""
+    figure, axes = new_figure(rows["method"].nunique(), 3, width=3.1, height=2.8)
+    for line, (method, of_method) in zip(axes, rows.groupby("method"), strict=True):
+        every, few = of_method[of_method["subset"] == "all"], of_method[of_method["subset"] == subset]
+        panels = [(every, "image_auroc", "image AUROC"), (few, "image_auroc", f"image AUROC,\n{subset}"),
+                  (every, "pixel_ap", "pixel AP")]
+        for ax, (chosen, number, label) in zip(line, panels, strict=True):
+            for tiles, group in chosen.groupby("tiles"):
+                colour, marker = TILE_MARKS.get(tiles, (ACCENT, "x"))
+                by_size = group.groupby("image_size")[[number, "ms_per_image"]]
+                mean, low, high = by_size.mean(), by_size.min()[number], by_size.max()[number]
+                ax.vlines(mean["ms_per_image"], low, high, color=colour, lw=1, alpha=0.6)
+                ax.plot(mean["ms_per_image"], mean[number], marker=marker, color=colour, lw=1,
+                        label=f"{tiles} x {tiles}")
+                for size, row in mean.iterrows():
+                    ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, 4), fontsize=7,
+                                textcoords="offset points")
+            ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
+        line[0].set_title("STFPM" if method == "stfpm" else "training-free baseline", loc="left", fontsize=9)
     axes[0, 0].legend(title="tiles", frameon=False, fontsize=8)
     return figure
