@@ -1,6 +1,7 @@
 """How each method is trained, per budget: a list of stages for `adlib.training.fit`.
 
 `budget` is "smoke", "demo" or "paper"; `steps`, `batch`, `lr` and `validate_every`, where given, stand instead of its.
+"demo" has so many steps, and more where its epochs take more: with over 160 training images, or where they are cut.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "validate_every": 10, "lr": 1.0, **FALLING, **SHIFT},
-        "demo": {"steps": 500, "batch": 8, "validate_every": 20, "lr": 4.0, **FALLING, **SHIFT},
+        "demo": {"steps": 500, "epochs": 25, "batch": 8, "validate_every": 20, "lr": 4.0, **FALLING, **SHIFT},
         "paper": {"epochs": 100, "batch": 32, "lr": 0.4},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, validate_every=validate_every, lr=lr)
@@ -71,7 +72,8 @@ def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_s
     """
     plan = {
         "smoke": {"student_steps": 20, "segmentation_steps": 20, "batch": 4, "lr": 0.003},
-        "demo": {"student_steps": 640, "segmentation_steps": 280, "batch": 8, "lr": 0.003},
+        "demo": {"student_steps": 640, "student_epochs": 32, "segmentation_steps": 280, "segmentation_epochs": 14,
+                 "batch": 8, "lr": 0.003},
         "paper": {"student_steps": 1000, "segmentation_steps": 4000, "batch": 32, "lr": 0.4},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, student_steps=student_steps, segmentation_steps=segmentation_steps, batch=batch, lr=lr)
@@ -92,17 +94,16 @@ def destseg(model: DeSTSeg, textures: Tensor, budget: str = "demo", *, student_s
     rate = {} if paper else FALLING | SHIFT
     student = Stage(
         name="student", modules=modules, optimizer=optimize(nn.ModuleList(modules).parameters(), lr=plan["lr"]),
-        loss=student_loss, steps=plan["student_steps"], batch=plan["batch"], **rate,
-        teacher=model.teacher if rotation == "none" else None)      # it sees the clean images, turned or not
-    if model.segmentation_net is None:
+        loss=student_loss, steps=plan["student_steps"], epochs=plan.get("student_epochs", 0), batch=plan["batch"],
+        **rate, teacher=model.teacher if rotation == "none" else None)      # it sees the clean images, turned or not
+    if (net := model.segmentation_net) is None:
         return [student]
-    net = model.segmentation_net
-    res, head = net.children()
     rates = (0.1, 0.01) if paper else (plan["lr"], plan["lr"])
-    groups = [{"params": part.parameters(), "lr": lr} for part, lr in zip((res, head), rates, strict=True)]
+    groups = [{"params": part.parameters(), "lr": lr} for part, lr in zip(net.children(), rates, strict=True)]
     segmentation = Stage(
         name="segmentation", modules=[net], optimizer=optimize(groups, lr=rates[0]),
-        loss=segmentation_loss, steps=plan["segmentation_steps"], batch=plan["batch"], **rate)
+        loss=segmentation_loss, steps=plan["segmentation_steps"], epochs=plan.get("segmentation_epochs", 0),
+        batch=plan["batch"], **rate)
     return [student, segmentation]
 
 
@@ -128,7 +129,7 @@ def rd4ad(model: ReverseDistillation, budget: str = "demo", *, steps: int | None
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING, **SHIFT},
-        "demo": {"steps": 300, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING, **SHIFT},
+        "demo": {"steps": 300, "epochs": 15, "batch": 8, "lr": 0.005, "jitter": 1.0, **FALLING, **SHIFT},
         "paper": {"epochs": 200, "batch": 16, "lr": 0.005, "jitter": 0.0},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, lr=lr)
@@ -156,7 +157,7 @@ def masked_rd(model: MaskedRD, budget: str = "demo", *, steps: int | None = None
     short = {"weight_decay": 0.0, "betas": (0.5, 0.999), **FALLING, **SHIFT}
     plan = {
         "smoke": {"steps": 30, "batch": 8, "lr": 0.005, "validate_every": 10, **short},
-        "demo": {"steps": 380, "batch": 8, "lr": 0.005, "validate_every": 20, **short},
+        "demo": {"steps": 380, "epochs": 19, "batch": 8, "lr": 0.005, "validate_every": 20, **short},
         "paper": {"epochs": 200, "batch": 16, "lr": 0.001, "weight_decay": 1e-5, "betas": (0.9, 0.999), "patience": 20},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, lr=lr, validate_every=validate_every)
@@ -219,4 +220,4 @@ def known(value: str, choices) -> str:
 def override(plan: dict, **explicit) -> dict:
     """The budget's plan with the values that were given in place of its own; steps take the place of epochs."""
     given = {name: value for name, value in explicit.items() if value is not None}
-    return {name: value for name, value in plan.items() if name != "epochs" or "steps" not in given} | given
+    return {name: value for name, value in plan.items() if name.replace("epochs", "steps") not in given} | given

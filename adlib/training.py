@@ -40,11 +40,11 @@ class Stage:
     modules: list[nn.Module] = field(repr=False)                            # in train mode, all others in eval mode
     optimizer: Optimizer = field(repr=False)
     loss: Callable[[Batch, int, Generator], Tensor] = field(repr=False)     # of a batch and the step of this stage
-    steps: int = 0
-    epochs: int = 0                                                         # instead of steps
+    steps: int = 0                                                          # at least
+    epochs: int = 0                                                         # at least: many images take more steps
     batch: int = 32                                                         # at most the training set, at least two
     validate: Callable[[Batch], Tensor] | None = field(default=None, repr=False)    # its lowest mean's weights are kept
-    validate_every: int = 0                                                 # steps; 0 is once per epoch
+    validate_every: int = 0                                                 # steps, of `steps`; 0 is once per epoch
     patience: int = 0                                                       # validations without gain; 0 never stops
     teacher: nn.Module | None = field(default=None, repr=False)             # its features of plain images are cached
     schedule: str = "constant"                                              # of the learning rate; "cosine" falls to 0
@@ -162,7 +162,8 @@ class TrainingState:
 def train_stage(state: TrainingState, cache_bytes: float) -> None:
     """Take the steps of the present stage that are left, then keep its best weights."""
     steps, size = count_steps(state.now, len(state.train))
-    every = state.now.validate_every or max(1, round(len(state.train) / size))
+    longer = steps // (state.now.steps or steps)        # than the recipe's steps: no more validations than there
+    every = state.now.validate_every * longer or max(1, round(len(state.train) / size))
     seed = state.seed + 10007 * (state.stage + 1)
     images = add_shifted(state.train, state.now.shift, seed=seed)
     order = draw_order(len(images), steps * size, seed=seed).view(steps, size).to(images.images.device)
@@ -289,7 +290,7 @@ def set_modes(state: TrainingState) -> None:
 def count_steps(stage: Stage, n: int) -> tuple[int, int]:
     """Steps and batch size of a stage with n training images."""
     size = max(2, min(stage.batch, n))      # a batch norm over a 1 x 1 map needs two images, be it the same one twice
-    steps = stage.steps or math.ceil(stage.epochs * n / size)
+    steps = max(stage.steps, math.ceil(stage.epochs * n / size))
     if steps < 1:
         raise ValueError(f"stage {stage.name!r} has neither steps nor epochs; give one of them")
     if stage.schedule not in ("constant", "cosine") or not (0 <= stage.warmup < 1 and 0 <= stage.shift < 1):

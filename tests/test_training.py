@@ -176,6 +176,20 @@ def test_epochs_become_steps_and_a_batch_shrinks_to_the_set(n, batch, expected):
     assert count_steps(stage, n) == expected
 
 
+@pytest.mark.parametrize(("n", "steps"), [(20, 500), (160, 500), (161, 504), (640, 2000)])
+def test_many_images_take_more_steps(n, steps):
+    assert count_steps(Stage("a", [], None, None, steps=500, epochs=25, batch=8), n) == (steps, 8)
+
+
+def test_a_longer_training_has_as_many_validations():
+    steps = []
+    for epochs in (0, 12):              # 6 images in batches of 4: 12 epochs are 18 steps, three times 6
+        model = Tiny()
+        plan = stages(model, steps=6, validate_every=2, epochs=epochs)[:1]
+        steps.append([step for step, _ in fit(model, textures(), plan, log=silent, device="cpu").validation])
+    assert steps == [[2, 4, 6], [6, 12, 18]]
+
+
 def test_a_stage_without_an_end_is_refused():
     with pytest.raises(ValueError, match="neither steps nor epochs"):
         count_steps(Stage("endless", [], None, None), 5)

@@ -20,7 +20,7 @@ from adlib import find_input, find_output
 from adlib.runs.parameters import LESSON_OF, lesson_parameters, resolve
 from adlib.settings import CLASSES, METRICS, is_clutter, write_json
 
-RECIPES = 3      # raise it when what "auto", a budget or a default means changes: old runs are then no answer any more
+RECIPES = 4      # raise it when what "auto", a budget or a default means changes: old runs are then no answer any more
 SCHEMA = 2      # of run.json; 1 had no threads, cpu, digests
 PROTOCOL = {"pro": "MVTec AD: mean overlap over false-positive rates up to 0.3", "connectivity": 8,
             "mask_rule": "DeSTSeg: bilinear with antialias to 256 px, shares of 0.5 and more", "texture_source": None,
