@@ -1,10 +1,13 @@
-"""What several rooms share: paths, sizes, budgets, backbones, and files that are written atomically."""
+"""What several rooms share: paths, sizes, budgets, backbones, files that are written atomically, memory."""
 
 import ctypes
+import hashlib
 import json
+import math
 import os
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -110,3 +113,35 @@ def keep_freed_memory() -> None:
     if platform.libc_ver()[0] == "glibc":
         for option in (-1, -3):         # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
             ctypes.CDLL(None).mallopt(option, 2**30)
+
+
+def peak_memory_mb(device: object = "cpu") -> float:
+    """The most memory that this process has held on the device so far; nan where the system does not tell."""
+    if str(device).startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(str(device)) / 2**20
+    if sys.platform == "win32":
+        return math.nan
+    import resource  # Unix only
+
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor has instructions for bf16; elsewhere it is emulated, which is slow."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def digest(tensors: Iterable) -> str:
+    """Twelve hexadecimal digits that stand for the values of some tensors."""
+    import torch
+
+    found = hashlib.sha256()
+    for x in tensors:
+        found.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()[:12]

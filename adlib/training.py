@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from torch.optim import Optimizer
 from adlib.data.category import Category
 from adlib.data.tiles import Tiles
 from adlib.networks.layers import BorderDamping, exact_convolutions, to_float
-from adlib.settings import MAP_SIZE, keep_freed_memory, write
+from adlib.settings import MAP_SIZE, cpu_has_bf16, digest, keep_freed_memory, peak_memory_mb, write
 
 CHECK_EVERY = 20        # steps between looks at the losses: each look makes the processor wait for the device
 COPIES = 4              # of each training image, where a stage shifts them: one as it is
@@ -347,7 +346,7 @@ def cache_features(state: TrainingState, train: Tiles, limit: float) -> list[lis
     return [[f[:n] for f in levels], [f[n:] for f in levels]]
 
 
-# Device, precision, time and memory
+# Device, precision, time
 
 
 def pick_device(device: str) -> torch.device:
@@ -368,24 +367,6 @@ def pick_precision(precision: str, modules: Sequence[nn.Module], device: torch.d
     convolutions = [m for module in modules for m in module.modules() if isinstance(m, nn.Conv2d)]
     depthwise = any(m.groups == m.in_channels > 1 for m in convolutions)
     return "bf16" if cpu_has_bf16() and (image_size >= DEPTHWISE_BF16 or not depthwise) else "float32"
-
-
-def cpu_has_bf16() -> bool:
-    """Whether this processor has instructions for bf16; elsewhere it is emulated, which is slow."""
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-
-
-def peak_memory_mb(device: torch.device | str = "cpu") -> float:
-    """The most memory that this process has held on the device so far; nan where the system does not tell."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return math.nan
-    import resource  # Unix only
-
-    unit = 1 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def damp_borders(model: nn.Module, images: Tensor | Tiles) -> None:
@@ -493,14 +474,6 @@ def identify(state: TrainingState) -> dict[str, str]:
         groups = [{k: v for k, v in g.items() if k != "params"} for g in stage.optimizer.param_groups]
         identity[f"stage {stage.name!r}"] = f"{stage} in {precision}, {type(stage.optimizer).__name__} {groups}"
     return identity
-
-
-def digest(tensors: Sequence[Tensor]) -> str:
-    """Twelve hexadecimal digits that stand for the values of some tensors."""
-    found = hashlib.sha256()
-    for x in tensors:
-        found.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()[:12]
 
 
 # Prediction

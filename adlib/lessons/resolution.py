@@ -25,7 +25,8 @@ from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs.parameters import resolve
-from adlib.training import damp_borders, fit, peak_memory_mb, pick_device, predict
+from adlib.settings import peak_memory_mb
+from adlib.training import damp_borders, fit, pick_device, predict
 
 SIZES, TILES, THIRDS = (128, 192, 256), (1, 2, 3), ("smallest third", "middle third", "largest third")
 KEY = ["method", "category", "seed", "image_size", "tiles"]

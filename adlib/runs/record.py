@@ -39,8 +39,8 @@ from adlib.runs.folder import (
     run_folder,
 )
 from adlib.runs.promise import describe_promise
-from adlib.settings import MAP_SIZE, portable, write, write_json
-from adlib.training import History, cpu_has_bf16, digest, peak_memory_mb, pick_device, predict
+from adlib.settings import MAP_SIZE, cpu_has_bf16, digest, peak_memory_mb, portable, write, write_json
+from adlib.training import History, pick_device, predict
 
 __all__ = ["finish", "load_run", "read_runs", "start"]
 

@@ -675,7 +675,7 @@ def judge(maps, data) -> dict[str, float]:
 
 def peak_memory(side, **given) -> float:
     """MB that this process held at most while it trained some steps."""
-    from adlib.training import peak_memory_mb
+    from adlib.settings import peak_memory_mb
 
     side.step(**given)
     return peak_memory_mb(given["device"])

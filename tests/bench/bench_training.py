@@ -14,7 +14,8 @@ from adlib import recipes
 from adlib.data import Category
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.training import fit, peak_memory_mb, pick_precision
+from adlib.settings import peak_memory_mb
+from adlib.training import fit, pick_precision
 
 SIZE, BATCH, STEPS = 256, 32, 4
 

@@ -27,8 +27,8 @@ from adlib import metrics, recipes
 from adlib.data import load_category
 from adlib.demo import load_textures, make_set
 from adlib.networks import STFPM, DeSTSeg, MaskedRD, NearestPatch, ReverseDistillation, Teacher
-from adlib.settings import DESTSEG_WIDTHS, IMAGE_SIZE
-from adlib.training import Batch, History, Stage, count_steps, fit, peak_memory_mb, pick_device, predict
+from adlib.settings import DESTSEG_WIDTHS, IMAGE_SIZE, peak_memory_mb
+from adlib.training import Batch, History, Stage, count_steps, fit, pick_device, predict
 
 METHODS = ("nearest", "stfpm", "destseg", "rd4ad", "masked_rd")
 WARM_UP = {"cuda": 5, "cpu": 1}     # steps that are not timed: the first ones choose kernels and fill the allocator

@@ -18,7 +18,8 @@ from adlib.data import load_category
 from adlib.demo import generate, load_textures
 from adlib.metrics import auroc
 from adlib.networks import MaskedRD, Teacher
-from adlib.training import peak_memory_mb, predict
+from adlib.settings import peak_memory_mb
+from adlib.training import predict
 
 DEVICE = torch.device(os.environ.get("ADLIB_GPU_TEST_DEVICE", "cuda"))
 ON_CUDA = DEVICE.type == "cuda"

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from skimage import data as photographs
 
 from adlib.networks import teacher
-from adlib.networks.teacher import Teacher, find_weights, read_state
+from adlib.networks.teacher import Teacher, find_weights, fold, read_state
 
 
 @pytest.mark.parametrize(("backbone", "channels", "signed", "parameters"), [
@@ -22,7 +22,33 @@ def test_the_pyramid(backbone, channels, signed, parameters):
     assert [tuple(t.shape) for t in features] == [(2, c, 16 >> k, 16 >> k) for k, c in enumerate(channels)]
     assert (teacher.channels, teacher.signed) == (channels, signed)
     assert any((t < 0).any() for t in features) == signed
-    assert sum(p.numel() for p in teacher.parameters()) == parameters      # nothing behind level 3 is kept
+    assert sum(p.numel() for p in teacher.net.parameters()) == parameters      # nothing behind level 3 is kept
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "resnet18", "resnet50"])
+@pytest.mark.parametrize("size", [64, 96])
+def test_folded_norms_change_nothing(backbone, size):
+    teacher = Teacher(backbone, levels=(1, 2, 3, 4), weights="random")
+    generator = torch.Generator().manual_seed(0)
+    for name, x in teacher.net.state_dict().items():        # norms as after a training, not as they begin
+        if "running" in name or ".bn" in name and x.is_floating_point():
+            x.copy_(0.5 + torch.rand(x.shape, generator=generator))
+    folded = fold(teacher.net)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in teacher.net.modules())      # the network stays as it is
+    images = torch.rand(2, 3, size, size, generator=generator)
+    with torch.no_grad():
+        for t, f in zip(teacher.net(images), folded(images), strict=True):
+            torch.testing.assert_close(f, t, rtol=1e-4, atol=1e-4 * t.abs().max().item())
+
+
+def test_in_bf16_nothing_is_folded():
+    teacher, images = Teacher("efficientnet_lite0", weights="random"), torch.rand(1, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        pairs = zip(teacher(images), teacher.net(teacher.normalise(images)), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    pairs = zip(teacher(images), teacher.folded(teacher.normalise(images)), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_level_4_on_demand():
