@@ -44,8 +44,8 @@ def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
 
 def say_few_images(rows: pd.DataFrame) -> str:
     """Down to which share of the training images STFPM loses nothing that its seeds can show, from ablations.csv."""
-    own = rows[(rows["method"] == "stfpm") & rows["setting"].isin(["", *(s for s in rows["setting"]
-                                                                        if s.startswith("train_share="))])]
+    rows = rows[(rows["method"] == "stfpm") & (rows["weights"] == "auto")]
+    own = rows[[setting == "" or setting.startswith("train_share=") for setting in rows["setting"]]]
     values = {1.0 if not s else float(s.split("=")[1]): frame["image_auroc"] for s, frame in own.groupby("setting")}
     if len(values) < 2 or 1.0 not in values:
         return "There are no runs with fewer images."
