@@ -49,6 +49,8 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the data: 0 goes to data/demo, another to data/demo-sN")
     parser.add_argument("--category", default="circuit", help="the category that the lessons run on")
     parser.add_argument("--out-dir", default="runs", help="where the executed notebooks go")
+    lessons = parameters.lesson_names()
+    parser.add_argument("--lesson", choices=lessons, metavar="NAME", help=f"execute only this: {', '.join(lessons)}")
     parser.set_defaults(command=run_demo)
 
 
@@ -60,7 +62,11 @@ def run_demo(options: argparse.Namespace) -> int:
     if options.data_only:
         return 0
     given = {"data_root": str(root), "category": options.category, "budget": "demo", "out_dir": options.out_dir}
-    executed = [execute.run_lesson(lesson, given, out_dir=options.out_dir) for lesson in TOUR]
+    if options.lesson:
+        execute.run_lesson(options.lesson, given, out_dir=options.out_dir)
+        return 0
+    executed = execute.run_lessons(TOUR, ["--seed", str(options.seed), "--category", options.category,
+                                          "--out-dir", options.out_dir], out_dir=options.out_dir)
     print()
     for notebook in executed:
         print(f"{execute.printed_by(notebook, 'report')}  executed lesson: {notebook}\n")

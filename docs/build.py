@@ -46,20 +46,18 @@ def main() -> int:
 
 def execute_missing(folder: Path) -> None:
     """Execute the lessons that are not there yet or were executed from another text, and the runs that they read."""
-    from adlib.demo import generate
-    from adlib.runs.execute import run_lesson
+    from adlib.runs.execute import READS, run_lessons
 
-    given = {"data_root": str(generate.ensure(generate.root(0))), "category": CATEGORY, "budget": "demo",
-             "out_dir": str(folder.parent)}
-    for source in sorted(NOTEBOOKS.glob("*.ipynb")):
-        if is_current(folder / source.name, source):
-            print(f"already executed: {source.stem}")
-            continue
-        if source.stem == "05_ablations":
-            sweep = ["sweep", "--table", "stfpm_3", "--categories", CATEGORY, "--seeds", "0,1,2", "--budget", "demo",
-                     "--out-dir", given["out_dir"]]
-            subprocess.run([sys.executable, "-m", "adlib", *sweep], check=True)
-        run_lesson(source.stem, given, out_dir=folder.parent)
+    sources = sorted(NOTEBOOKS.glob("*.ipynb"))
+    missing = [source.stem for source in sources if not is_current(folder / source.name, source)]
+    print(f"to execute: {', '.join(missing) or 'nothing'}")
+    options, out = ["--category", CATEGORY, "--out-dir", str(folder.parent)], folder.parent
+    run_lessons([lesson for lesson in missing if lesson in READS], options, out_dir=out)
+    if "05_ablations" in missing:
+        sweep = ["sweep", "--table", "stfpm_3", "--categories", CATEGORY, "--seeds", "0,1,2", "--budget", "demo",
+                 "--out-dir", str(out)]
+        subprocess.run([sys.executable, "-m", "adlib", *sweep], check=True)
+    run_lessons([lesson for lesson in missing if lesson not in READS], options, out_dir=out)
 
 
 def is_current(executed: Path, source: Path) -> bool:

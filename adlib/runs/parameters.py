@@ -126,10 +126,14 @@ def read_lesson(lesson: str) -> dict:
     return json.loads(find_lesson(lesson).read_text(encoding="utf-8"))
 
 
+def lesson_names() -> list[str]:
+    return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
 def find_lesson(lesson: str) -> Path:
     path = NOTEBOOKS / f"{lesson}.ipynb"
     if not path.is_file():
-        lessons = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+        lessons = lesson_names()
         if not lessons:
             raise FileNotFoundError(f"there are no lessons in {NOTEBOOKS}: they come with adlib's repository, not with "
                                     "the installed package; go to the repository's folder and start again")

@@ -184,6 +184,47 @@ def test_a_failed_lesson_is_kept_up_to_its_cell(lesson, tmp_path):
     assert any("before" in output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
 
 
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """In place of Python: notes what it is asked for, when it begins and ends, and its threads; 02 fails."""
+    script = tmp_path / "stand-in"
+    script.write_text(f"""#!{sys.executable}
+import os, sys, time
+lesson = sys.argv[sys.argv.index("--lesson") + 1]
+def note(what):
+    with open({str(tmp_path / "notes")!r}, "a") as file:
+        print(what, lesson, os.environ["OMP_NUM_THREADS"], *sys.argv[1:5], file=file)
+note("begin")
+print("at work")
+time.sleep(0.3)
+note("end")
+sys.exit(lesson.startswith("02"))
+""", encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    return tmp_path / "notes"
+
+
+def test_lessons_run_two_at_a_time_after_those_that_they_read(stand_in, tmp_path, capsys):
+    lessons = ["04_masked_reverse_distillation", "09_results", "03_reverse_distillation", "01_stfpm"]
+    found = execute.run_lessons(lessons, ["--seed", "7"], out_dir=tmp_path)
+    assert found == [tmp_path / f"lessons/{lesson}.ipynb" for lesson in lessons]
+    notes = [line.split() for line in stand_in.read_text().splitlines()]
+    assert {tuple(note[2:]) for note in notes} == {("3", "-m", "adlib", "demo", "--seed")}      # half of six cores
+    at = {(what, lesson[:2]): i for i, (what, lesson, *_) in enumerate(notes)}
+    assert {at["begin", "01"], at["begin", "03"]} == {0, 1}
+    assert at["begin", "04"] > max(at["end", "01"], at["end", "03"])
+    assert at["begin", "09"] > at["end", "04"]
+    assert "03  at work\n" in capsys.readouterr().out
+
+
+def test_a_failed_lesson_does_not_stop_the_others(stand_in, tmp_path):
+    with pytest.raises(RuntimeError, match=r"^02_destseg failed"):
+        execute.run_lessons(["02_destseg", "00_data_and_metrics", "01_stfpm"], [], out_dir=tmp_path)
+    assert stand_in.read_text().count("end") == 3
+
+
 def test_prints_on_a_narrow_terminal_are_escaped(monkeypatch):
     narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", narrow)
