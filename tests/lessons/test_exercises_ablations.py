@@ -1,29 +1,29 @@
 """Each check of lesson 05 against right answers and plausible wrong ones."""
 
+import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from adlib.lessons.exercises import ablations as exercises
 
-ROOT2, ROOT3 = 2 ** 0.5, 3 ** 0.5
 # The first is ahead by 0.9 points on average; the second in four of nine pairs, in one of equal seeds.
 AHEAD, BEHIND = {0: 0.885, 1: 0.881, 2: 0.904}, {0: 0.892, 1: 0.861, 2: 0.890}
 
 
+
+def by_hand(*, free=lambda n: n - 1, std=lambda d: np.std(d, ddof=1), root=0.5, tail=lambda m: 0.025 / m):
+    """A margin of pairs that may go wrong in one place."""
+    def margin(row, base, m):
+        return student.ppf(1 - tail(m), free(len(row))) * std(row - base) / len(row) ** root
+    return margin
+
+
+def without_pairs(row, base, m):
+    n = len(row)
+    return student.ppf(1 - 0.025 / m, 2 * n - 2) * np.sqrt((np.var(row, ddof=1) + np.var(base, ddof=1)) / n)
+
+
 @pytest.mark.parametrize(("check", "answer", "rest", "expected"), [
-    (exercises.spread_of_a_difference, ..., (), "not yet: set"),
-    (exercises.spread_of_a_difference, 1.2 * ROOT2 / ROOT3, (), "right"),
-    (exercises.spread_of_a_difference, 0.98, (), "right"),
-    (exercises.spread_of_a_difference, 1.2 / ROOT3, (), "spread of one mean"),
-    (exercises.spread_of_a_difference, 1.2 * ROOT2, (), "one seed each"),
-    (exercises.spread_of_a_difference, 2 * 1.2 / ROOT3, (), "not their standard deviations"),
-    (exercises.spread_of_a_difference, 0.4, (), "divides the variance by n"),
-    (exercises.spread_of_a_difference, 0.4 * ROOT2, (), "divides the variance by n"),
-    (exercises.spread_of_a_difference, 1.2, (), "spread of single runs"),
-    (exercises.spread_of_a_difference, 0.96, (), "take its root"),
-    (exercises.spread_of_a_difference, 1.2 / 6 ** 0.5, (), "less certain"),
-    (exercises.spread_of_a_difference, 0, (), "the question is its spread"),
-    (exercises.spread_of_a_difference, 5, (), "1.2^2 / 3"),
-    (exercises.spread_of_a_difference, "small", (), "one number, not str"),
     (exercises.chance_that_some_row_wins, ..., (), "not yet: set"),
     (exercises.chance_that_some_row_wins, 7 / 8, (), "right"),
     (exercises.chance_that_some_row_wins, 1 / 8, (), "the base row itself"),
@@ -58,6 +58,23 @@ AHEAD, BEHIND = {0: 0.885, 1: 0.881, 2: 0.904}, {0: 0.892, 1: 0.861, 2: 0.890}
     (exercises.share_of_other_verdicts, 0.9, (AHEAD, BEHIND), "the difference of the means"),
     (exercises.share_of_other_verdicts, 0.7, (AHEAD, BEHIND), "every seed of the one"),
     (exercises.share_of_other_verdicts, 0.0, ({0: 0.9}, {0: 0.8}), "right: 0 of 1"),
+    (exercises.margin_of_pairs, ..., (), "not yet: set"),
+    (exercises.margin_of_pairs, exercises.paired_margin, (), "right"),
+    (exercises.margin_of_pairs, by_hand(), (), "right"),
+    (exercises.margin_of_pairs, lambda row, base, m: by_hand()(base, row, m), (), "right"),
+    (exercises.margin_of_pairs, lambda row, base, m: [by_hand()(row, base, m)], (), "returns the shape (1,)"),
+    (exercises.margin_of_pairs, without_pairs, (), "subtract seed by seed"),
+    (exercises.margin_of_pairs, by_hand(free=lambda n: 2 * n - 2), (), "however many runs"),
+    (exercises.margin_of_pairs, by_hand(free=lambda n: n), (), "one goes to their mean"),
+    (exercises.margin_of_pairs, by_hand(std=np.std), (), "ddof=1"),
+    (exercises.margin_of_pairs, by_hand(root=0), (), "by the root of n"),
+    (exercises.margin_of_pairs, by_hand(free=lambda n: 1e9), (), "Student's t"),
+    (exercises.margin_of_pairs, by_hand(tail=lambda m: 0.025), (), "divide by m"),
+    (exercises.margin_of_pairs, by_hand(tail=lambda m: 0.05 / m), (), "either way"),
+    (exercises.margin_of_pairs, lambda *case: 100 * by_hand()(*case), (), "not in points"),
+    (exercises.margin_of_pairs, lambda row, base, m: (row - base).mean(), (), "over the root of n"),
+    (exercises.margin_of_pairs, lambda row, base: 0.0, (), "it raises TypeError"),
+    (exercises.margin_of_pairs, 0.1, (), "should be a function"),
 ])
 def test_every_answer_gets_the_verdict_that_fits(capsys, check, answer, rest, expected):
     check(answer, *rest)

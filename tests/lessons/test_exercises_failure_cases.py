@@ -65,3 +65,33 @@ def test_methods_that_complete_each_other(capsys, answer, expected):
     alarms = np.array([[0, 0, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0, 0]], bool)
     failure_cases.missed_by_all(answer, alarms, np.array([1, 1, 1, 1, 1, 1, 0], bool))
     assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (..., "not yet: set"),
+    (failure_cases.peaks_at_border, "right: of the normal test maps, a 67%, b 33% peak there, on 75% of the area"),
+    (lambda level, cell: level[cell:-cell, cell:-cell].max() < level.max(), "right"),
+    (lambda level, cell: np.array(min(failure_cases.to_edges(level)) // cell == 0), "right"),
+    (lambda level, cell: min(failure_cases.to_edges(level)) <= cell, "smaller than"),
+    (lambda level, cell: level[1:-1, 1:-1].max() < level.max(), "outermost row"),
+    (lambda level, cell: level[cell:, cell:].max() < level.max(), "the top and the left"),
+    (lambda level, cell: level[:-cell, :-cell].max() < level.max(), "the bottom and the right"),
+    (lambda level, cell: level[cell:-cell].max() < level.max(), "top and bottom only"),
+    (lambda level, cell: level[:, cell:-cell].max() < level.max(), "left and right only"),
+    (lambda level, cell: max(level[cell:-cell].max(), level[:, cell:-cell].max()) < level.max(), "a corner"),
+    (lambda level, cell: level[cell:-cell, cell:-cell].max() == level.max(), "the other way round"),
+    (failure_cases.turned, "shape[0] limits the rows"),
+    (lambda level, cell: min(failure_cases.to_edges(level)), "not the distance"),
+    (lambda level, cell: True, "how far is it"),
+    (lambda level, cell: level < cell, "it returns the shape (40, 32)"),
+    (True, "should be a function"),
+])
+def test_a_rule_for_the_border(capsys, answer, expected):
+    middle, edge = np.zeros((16, 16)), np.zeros((16, 16))
+    middle[8, 8], edge[1, 8] = 1, 1
+    levels = {"a": np.array([edge, middle, edge, middle]), "b": np.array([middle, edge, middle, edge])}
+    failure_cases.at_the_border(answer, levels, np.array([False, False, False, True]), 4)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert expected in printed
+    assert printed.startswith("right") == expected.startswith("right")

@@ -1,17 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from conftest import verdict
 
 from adlib.lessons.exercises import feature_space as exercises
-
-# Eight positions, the last five anomalous; the nearest teacher feature of each, in this order.
-KINDS = np.array([False] * 3 + [True] * 5)
-T = np.eye(8)
-NEAREST = [0, 3, 2, 0, 1, 2, 6, 7]
-S = T[NEAREST]
-LONG = T * np.array([1, 1, 1, 99, 1, 1, 1, 1])[:, None]     # one long teacher feature attracts what is not normalised
-BENT = S + 0.1 * T[3]
-DATA, LENGTHS = (T, S, KINDS), (LONG, BENT, KINDS)
 
 
 @pytest.mark.parametrize(("check", "answer", "rest", "expected"), [
@@ -46,17 +38,6 @@ DATA, LENGTHS = (T, S, KINDS), (LONG, BENT, KINDS)
     (exercises.half_width, 0.15, (), "three decimals"),
     (exercises.half_width, 0.16, (), "three decimals"),
     (exercises.half_width, 0.7, (), "which n?"),
-    (exercises.share_taken_for_normal, ..., DATA, "not yet: set"),
-    (exercises.share_taken_for_normal, 3 / 5, DATA, "right"),
-    (exercises.share_taken_for_normal, 5 / 8, DATA, "over all positions"),
-    (exercises.share_taken_for_normal, 2 / 5, DATA, "whose nearest is anomalous"),
-    (exercises.share_taken_for_normal, 2 / 3, DATA, "the normal positions"),
-    (exercises.share_taken_for_normal, 3, DATA, "a number of positions"),
-    (exercises.share_taken_for_normal, 60, DATA, "not percent"),
-    (exercises.share_taken_for_normal, 3 / 8, DATA, "not of all"),
-    (exercises.share_taken_for_normal, 0.9, DATA, "argmax along it"),
-    (exercises.share_taken_for_normal, 3 / 5, LENGTHS, "right"),
-    (exercises.share_taken_for_normal, 0.0, LENGTHS, "length 1 first"),
 ])
 def test_every_answer_gets_the_verdict_that_fits(capsys, check, answer, rest, expected):
     found = verdict(capsys, check, answer, *rest)
@@ -64,12 +45,39 @@ def test_every_answer_gets_the_verdict_that_fits(capsys, check, answer, rest, ex
     assert found.startswith("right") == (expected == "right")
 
 
-def test_the_other_way_round_is_told(capsys):
-    t, s = np.random.default_rng(0).standard_normal((2, 60, 5))
-    kinds = np.arange(60) >= 30
-    cos = exercises.unit(t) @ exercises.unit(s).T
-    answer = (~kinds[cos.argmax(axis=1)])[kinds].mean()
-    assert "turned around" in verdict(capsys, exercises.share_taken_for_normal, answer, t, s, kinds)
+def taken(t, s, *, scaled=True, turned=False):
+    """The nearest of the other side's features, for each of t's or s's, by loops."""
+    found = []
+    for x in (t if turned else s):
+        others = s if turned else t
+        lengths = np.linalg.norm(others, axis=1) if scaled else np.ones(len(others))
+        found.append(max(range(len(others)), key=lambda i: x @ others[i] / lengths[i]))
+    return np.array(found)
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (..., "not yet: set"),
+    (lambda t, s, kinds: np.mean(~kinds[taken(t, s)][kinds]), "right: here 60%"),
+    (lambda t, s, kinds: torch.tensor(np.mean(~kinds[taken(t, s)][kinds])), "right"),
+    (lambda t, s, kinds: np.mean(~kinds[taken(t, s)]), "over all positions"),
+    (lambda t, s, kinds: np.mean(kinds[taken(t, s)][kinds]), "whose nearest is anomalous"),
+    (lambda t, s, kinds: np.mean(~kinds[taken(t, s)][~kinds]), "the normal positions"),
+    (lambda t, s, kinds: np.sum(~kinds[taken(t, s)][kinds]), "a number of positions"),
+    (lambda t, s, kinds: 100 * np.mean(~kinds[taken(t, s)][kinds]), "not percent"),
+    (lambda t, s, kinds: np.mean(~kinds[taken(t, s)] & kinds), "not of all"),
+    (lambda t, s, kinds: np.mean(~kinds[taken(t, s, scaled=False)][kinds]), "length 1 first"),
+    (lambda t, s, kinds: np.mean(~kinds[taken(t, s, turned=True)][kinds]), "turned around"),
+    (lambda t, s, kinds: 1.0, "of both kinds"),
+    (lambda t, s, kinds: 0.5, "argmax along a row"),
+    (lambda t, s: 0.5, "it raises TypeError"),
+    (0.6, "should be a function"),
+])
+def test_a_function_of_features(capsys, answer, expected):
+    # Eight positions, the last five anomalous; the nearest teacher feature of each is NEAREST.
+    kinds, features = np.array([False] * 3 + [True] * 5), np.eye(8)
+    found = verdict(capsys, exercises.taken_for_normal, answer, features, features[[0, 3, 2, 0, 1, 2, 6, 7]], kinds)
+    assert expected in found
+    assert found.startswith("right") == expected.startswith("right")
 
 
 def test_the_solution_by_hand_is_the_right_one():

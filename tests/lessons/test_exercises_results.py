@@ -3,6 +3,7 @@
 from itertools import combinations, product
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from adlib.lessons.exercises import results
@@ -51,18 +52,6 @@ OTHER_ORDER = share(lambda d, mean, overall, same: d * mean < 0)
     (results.ahead_in_all_six, 1 - 2 / 64, (), "the opposite"),
     (results.ahead_in_all_six, 0.03, (), "three decimals"),
     (results.ahead_in_all_six, 0.7, (), "toss of a coin"),
-    (results.at_least_one, ..., (), "not yet: set"),
-    (results.at_least_one, 1 - 0.95**10, (), "right"),
-    (results.at_least_one, 0.401, (), "right"),
-    (results.at_least_one, 10 * 0.05, (), "expected number"),
-    (results.at_least_one, 0.05, (), "there are ten"),
-    (results.at_least_one, 0.95**10, (), "none of them"),
-    (results.at_least_one, 0.95, (), "tenth power"),
-    (results.at_least_one, 10 * 0.05 * 0.95**9, (), "exactly one"),
-    (results.at_least_one, 0.05**10, (), "all ten at once"),
-    (results.at_least_one, 40.13, (), "not percent"),
-    (results.at_least_one, 0.4, (), "three decimals"),
-    (results.at_least_one, 0.8, (), "all ten hold 0"),
     (results.order_of_two_runs, ..., (NUMBERS,), "not yet: set"),
     (results.order_of_two_runs, OTHER_ORDER, (NUMBERS,), "right"),
     (results.order_of_two_runs, 3 * share(lambda d, mean, overall, same: same and d * mean < 0), (NUMBERS,),
@@ -89,3 +78,37 @@ def test_methods_that_tie_but_for_rounding(capsys):
     for answer in (3 / 9, 0.0):         # one trusts the last digits, one does not
         results.order_of_two_runs(answer, numbers)
         assert capsys.readouterr().out.startswith("right")
+
+
+def columns(lost):
+    return np.stack([lost.mean(axis=1), lost.max(axis=1)], axis=1)
+
+
+def lost(x):
+    return np.max(x, axis=0) - x
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (..., "not yet: set"),
+    (lambda x: columns(lost(x)), "right: these means, in points: a 5.0 (10.0), b 10.0 (20.0)"),
+    (lambda x: [(np.mean(row), max(row)) for row in lost(x)], "right"),
+    (lambda x: columns(x[x.mean(axis=1).argmax()] - x), "differs by category"),
+    (lambda x: columns(x.max(axis=1, keepdims=True) - x), "the method's own best"),
+    (lambda x: columns(x.mean(axis=0) - x), "not the best"),
+    (lambda x: columns(x.max() - x), "best of all numbers"),
+    (lambda x: -columns(lost(x)), "not negative"),
+    (lambda x: np.stack([lost(x).mean(axis=1), lost(x).min(axis=1)], axis=1), "the largest loss"),
+    (lambda x: columns(lost(x).T), "one row for each method"),
+    (lambda x: columns(lost(x)).T, "stack along axis 1"),
+    (lambda x: columns(lost(x))[:, ::-1], "comes second"),
+    (lambda x: 100 * columns(lost(x)), "not in points"),
+    (lambda x: lost(x), "it returns the shape"),
+    (lambda x: 0 * columns(lost(x)), "its mean and its maximum"),
+    (np.zeros(2), "should be a function"),
+])
+def test_a_regret_table(capsys, answer, expected):
+    results.regret_table(answer, pd.DataFrame([[0.9, 0.7], [0.7, 0.8]], index=["a", "b"]))
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert expected in printed
+    assert printed.startswith("right") == expected.startswith("right")

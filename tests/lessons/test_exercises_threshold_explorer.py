@@ -1,8 +1,11 @@
+from math import floor
+
 import numpy as np
 import pytest
 from conftest import verdict
 
 from adlib.lessons.exercises import threshold_explorer as exercises
+from adlib.metrics import image_threshold
 
 LABELS = np.array([False] * 5 + [True] * 10)
 SCORES = np.array([1.0, 2, 3, 4, 6, 0.5, 2.5, 3.5, 4, 5, 5.5, 5.8, 8, 9, 10])     # above 4: six of ten
@@ -45,3 +48,39 @@ def test_a_check_knows_the_answer_and_what_went_wrong(capsys, check, answer, res
 
 def test_one_normal_image_may_always_alarm(capsys):
     assert "right" in verdict(capsys, exercises.recall_with_one_alarm, 1.0, np.array([9.0, 1]), np.array([False, True]))
+
+
+def rule(rank, *, above=True):
+    """A threshold just above the score of that rank (1 for the highest), or at it."""
+    def threshold(scores, rate):
+        score = sorted(scores, reverse=True)[rank(len(scores), rate) - 1]
+        return np.nextafter(score, np.inf) if above else score
+    return threshold
+
+
+def promised(n, rate):
+    return max(1, floor(rate * (n + 1)))
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (..., "not yet: set"),
+    (image_threshold, "right"),
+    (rule(promised), "right"),
+    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1e-6, "right"),
+    (lambda scores, rate: [np.sort(scores)[-promised(len(scores), rate)] + 1], "right"),     # flags the same scores
+    (rule(promised, above=False), "what ties with it is flagged"),
+    (lambda scores, rate: np.quantile(scores, 1 - rate), "the plain quantile"),
+    (rule(lambda n, rate: max(1, floor(rate * n))), "the new image counts too: floor"),
+    (lambda scores, rate: max(scores) + 1e-9, "whatever n is"),
+    (rule(lambda n, rate: floor(rate * (n + 1))), "k is at least 1"),
+    (rule(lambda n, rate: int(np.ceil(rate * (n + 1)))), "round down"),
+    (lambda scores, rate: np.sort(scores)[promised(len(scores), rate) - 1], "k-th lowest"),
+    (lambda scores, rate: np.inf, "just above the k-th highest"),
+    (lambda scores, rate: np.nan, "just above the k-th highest"),
+    (lambda scores, rate: scores, "one threshold"),
+    (lambda scores: 0, "it raises TypeError"),
+])
+def test_a_rule_for_the_threshold(capsys, answer, expected):
+    found = verdict(capsys, exercises.promised_threshold, answer)
+    assert expected in found
+    assert found.startswith("right") == (expected == "right")

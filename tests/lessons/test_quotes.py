@@ -194,7 +194,10 @@ def test_ablations_hold_their_own_base_rows():
     for name in ("stfpm_3", "stfpm_4", "stfpm_5", "destseg_4", "destseg_6", "masked_rd_5", "masked_rd_6", "mask_ratio"):
         found = extracted(rows, name)
         assert set(found["base"]) <= {*grids.find_grid(name).base}
-        assert "beyond chance" in (text := ablations.say_findings(found)) or "within the margin" in text
+        counts = [tuple(map(int, pair)) for pair in re.findall(r"(\d+) of (\d+) rows", ablations.say_findings(found))]
+        others = found[(found["label"] != found["base"]) & found["points"].notna()].groupby("metric", sort=False)
+        expected = [((f["points"].abs() > f["margin"]).sum(), len(f)) for _, f in others]
+        assert counts == (expected if any(n for n, _ in expected) else [])
     assert {"rd4ad", "stfpm"} <= {*rows["method"]}
     assert committed("threads").groupby("threads").size().nunique() == 1     # each run with either number
 
@@ -211,6 +214,17 @@ def test_agreement_counts_follow_the_runs():
     assert "*level 1* in PRO (stfpm_3)" in other
     assert "*level 1* in PRO" not in text
     assert ablations.say_agreement({}) == ""
+
+
+def test_orders_by_seed():
+    rows = pd.DataFrame([(m, c, s, x) for c, s, a, b in [("x", 0, 0.9, 0.8), ("x", 1, 0.7, 0.8), ("y", 0, 0.6, 0.5),
+                                                        ("y", 1, 0.6, 0.5)] for m, x in [("a", a), ("b", b)]],
+                        columns=["method", "category", "seed", "pro"])
+    orders = ablations.orders_by_category(rows, "pro")
+    assert orders.loc["x"].tolist() == ["a > b", "b > a"]
+    assert orders.loc["y"].tolist() == ["a > b", "a > b"]
+    assert ablations.say_orders(orders).endswith("on 1 of 2 categories, and the winner on 1.")
+    assert ablations.say_orders(ablations.orders_by_category(rows[:0], "pro")) == ""
 
 
 def test_seeds_to_halve_a_margin():

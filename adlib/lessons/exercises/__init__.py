@@ -63,7 +63,7 @@ def try_out(answer: object, cases: list[tuple]) -> list[Tensor] | None:
 
 
 def as_floats(x: object) -> Tensor:
-    return torch.as_tensor(x.detach().cpu() if isinstance(x, Tensor) else np.asarray(x)).float()
+    return torch.as_tensor(x.detach().cpu() if isinstance(x, Tensor) else np.array(x, order="C")).double()
 
 
 def alike(a: Tensor, b: Tensor) -> bool:

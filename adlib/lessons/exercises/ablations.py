@@ -1,35 +1,19 @@
 """Exercises of lesson 05."""
 
 import numpy as np
+from scipy.stats import norm, ttest_rel
+from scipy.stats import t as student
 
 from adlib.lessons.ablations import find_grid
-from adlib.lessons.exercises import judge
-from adlib.lessons.paper_comparison import published_rows
+from adlib.lessons.exercises import judge, judge_function
+from adlib.lessons.paper_comparison import chance_margin, published_rows
 
 WITH_DENOISING = ["2: den", "5: den + ed", "6: den + seg", "8: den + ed + seg"]
 WITHOUT = ["1: none", "3: ed", "4: seg", "7: ed + seg"]
 
 
-def spread_of_a_difference(answer: object) -> None:
-    """Lesson 05, exercise 1: rows of three seeds each, 1.2 points between seeds; spread of the means' difference."""
-    s, n = 1.2, 3
-    hints = {
-        s / n ** 0.5: "that is the spread of one mean; the difference has two, and both are uncertain",
-        s * 2 ** 0.5: "that is for one seed each; each mean has three",
-        2 * s / n ** 0.5: "the variances of the two means add, not their standard deviations",
-        s / n: "averaging n numbers divides the variance by n, so the standard deviation by its root",
-        2 ** 0.5 * s / n: "averaging n numbers divides the variance by n, so the standard deviation by its root",
-        s: "that is the spread of single runs",
-        2 * s ** 2 / n: "that is the variance; take its root",
-        s / (2 * n) ** 0.5: "the difference of two means is less certain than one of them, not more",
-        0.0: "the expected difference of equal rows is 0; the question is its spread",
-    }
-    judge(answer, s * (2 / n) ** 0.5, "two rows that differ by less than twice that prove nothing", hints,
-          "the variance of a mean of 3 is 1.2^2 / 3; those of the two means add; take the root")
-
-
 def chance_that_some_row_wins(answer: object) -> None:
-    """Lesson 05, exercise 2: eight identical rows, one of them the base row; chance that another is best."""
+    """Lesson 05, exercise 1: eight identical rows, one of them the base row; chance that another is best."""
     hints = {
         1 / 8: "that is the chance that the base row itself is best",
         1 / 2: "that is for one other row; there are seven",
@@ -47,7 +31,7 @@ def chance_that_some_row_wins(answer: object) -> None:
 
 
 def main_effect_of_denoising(answer: object) -> None:
-    """Lesson 05, exercise 3: mean change of image AUROC by denoising over the four pairs of DeSTSeg's Table 4."""
+    """Lesson 05, exercise 2: mean change of image AUROC by denoising over the four pairs of DeSTSeg's Table 4."""
     theirs = published_rows(find_grid("destseg_4"))
     gains = theirs.loc[WITH_DENOISING].to_numpy() - theirs.loc[WITHOUT].to_numpy()      # (4 pairs, 3 metrics)
     first, full = theirs["image_auroc"].iloc[0], theirs["image_auroc"].iloc[-1]
@@ -69,7 +53,7 @@ def main_effect_of_denoising(answer: object) -> None:
 
 
 def share_of_other_verdicts(answer: object, ahead: dict[int, float], behind: dict[int, float]) -> None:
-    """Lesson 05, exercise 4: of all pairs of one seed each, the share in which `behind` is strictly better.
+    """Lesson 05, exercise 3: of all pairs of one seed each, the share in which `behind` is strictly better.
 
     Parameters
     ----------
@@ -90,3 +74,48 @@ def share_of_other_verdicts(answer: object, ahead: dict[int, float], behind: dic
     }
     judge(answer, right, f"{wins.sum()} of {wins.size} papers with one seed each would say the opposite", hints,
           "compare every seed of the one with every seed of the other: y[None] > x[:, None], and take the mean")
+
+
+def margin_of_pairs(answer: object) -> None:
+    """Lesson 05, exercise 4: margin of chance of the mean difference of two rows with the same seeds."""
+    generator = np.random.default_rng(0)
+    cases = []
+    for n, m in ((3, 1), (5, 7), (4, 3)):
+        common = generator.normal(0.9, 0.03, n)     # what a seed does to both rows
+        cases.append((common + generator.normal(0, 0.01, n), common + generator.normal(0, 0.01, n), m))
+    praise = (f"with three seeds t is {student.ppf(0.975, 2):.2f}, without pairs {student.ppf(0.975, 4):.2f}: they pay "
+              "only where a seed moves both rows alike")
+
+    def wrong(quantile, *, ddof: int = 1, root: bool = True):
+        def version(row, base, m):
+            d, n = row - base, len(row)
+            return quantile(n, m) * d.std(ddof=ddof) / (n ** 0.5 if root else 1)
+        return version
+
+    def right(n, m):
+        return student.ppf(1 - 0.025 / m, n - 1)
+
+    judge_function(answer, paired_margin, cases, praise, {
+        "that is the margin without pairs: subtract seed by seed first, and take the spread of the differences":
+            lambda row, base, m: chance_margin(row, base, comparisons=m),
+        "the spread of n differences is known with n - 1 degrees of freedom, however many runs there are":
+            wrong(lambda n, m: student.ppf(1 - 0.025 / m, 2 * n - 2)),
+        "n differences know their spread with n - 1 degrees of freedom: one goes to their mean":
+            wrong(lambda n, m: student.ppf(1 - 0.025 / m, n)),
+        "the standard deviation of a sample divides by n - 1: ddof=1": wrong(right, ddof=0),
+        "that is for one difference; their mean is steadier, by the root of n": wrong(right, root=False),
+        "with so few seeds the normal quantile is too short: take Student's t": wrong(
+            lambda n, m: norm.ppf(1 - 0.025 / m)),
+        "5 % for each comparison make more than 5 % for the table: divide by m": wrong(
+            lambda n, m: student.ppf(0.975, n - 1)),
+        "a difference can go either way: 2.5 % to each side, divided by m": wrong(
+            lambda n, m: student.ppf(1 - 0.05 / m, n - 1)),
+        "in the unit of the rows, not in points": lambda *case: 100 * paired_margin(*case),
+    }, "with d = row - base: Student's t of 1 - 0.025 / m and n - 1 degrees of freedom, times the spread of d, "
+       "over the root of n")
+
+
+def paired_margin(row: np.ndarray, base: np.ndarray, comparisons: int) -> float:
+    """Half the paired t interval of the mean difference, 5 % divided by the comparisons."""
+    interval = ttest_rel(row, base).confidence_interval(1 - 0.05 / comparisons)
+    return float(interval.high - interval.low) / 2

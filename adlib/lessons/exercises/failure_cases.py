@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from adlib.lessons.exercises import judge
+from adlib.lessons.exercises import judge, judge_function
+from adlib.lessons.failures import EDGE, distance_to_edge
 
 
 def cells_of_a_region(answer: object) -> None:
@@ -54,3 +55,59 @@ def missed_by_all(answer: object, alarms: np.ndarray, labels: np.ndarray) -> Non
     best = float(missed.mean(axis=1).min())
     judge(answer, right, f"the best single method misses {best:.3f}; all together miss {right:.3f}", hints,
           "alarms.any(axis=0) says on which images any method alarms; the mean of its opposite where labels is True")
+
+
+def at_the_border(answer: object, levels: dict[str, np.ndarray], labels: np.ndarray, cell: float) -> None:
+    """Lesson 06, exercise 4: whether an (H, W) map peaks in its outermost cell; `levels` are (N, H, W) by method."""
+    def rule(holds):
+        return lambda level, cell: holds(*to_edges(level), cell)
+
+    side, normal = next(iter(levels.values())).shape[-1], ~np.asarray(labels, bool)
+    rates = [f"{m} {np.mean([peaks_at_border(x, cell) for x in maps[normal]]):.0%}" for m, maps in levels.items()]
+    judge_function(answer, peaks_at_border, [(level, cells) for cells in (8, 5) for level in peaks_everywhere(cells)],
+                   f"of the normal test maps, {', '.join(rates)} peak there, on {1 - (1 - 2 * cell / side) ** 2:.0%} "
+                   "of the area", {
+        "the pixel at distance `cell` is already in the second cell: smaller than, not at most": rule(
+            lambda top, left, bottom, right, c: min(top, left, bottom, right) <= c),
+        "that is the outermost row of pixels; a cell has `cell` of them": rule(
+            lambda top, left, bottom, right, c: min(top, left, bottom, right) < 1),
+        "a map has four edges; that is the top and the left one": rule(
+            lambda top, left, bottom, right, c: min(top, left) < c),
+        "a map has four edges; that is the bottom and the right one": rule(
+            lambda top, left, bottom, right, c: min(bottom, right) < c),
+        "that is top and bottom only": rule(lambda top, left, bottom, right, c: min(top, bottom) < c),
+        "that is left and right only": rule(lambda top, left, bottom, right, c: min(left, right) < c),
+        "that is a corner; one edge is enough: or, not and": rule(
+            lambda top, left, bottom, right, c: min(top, bottom) < c and min(left, right) < c),
+        "the other way round: True where the peak lies at the border": rule(
+            lambda top, left, bottom, right, c: min(top, left, bottom, right) >= c),
+        "a map can be higher than wide: shape[0] limits the rows, shape[1] the columns": turned,
+        "return True or False, not the distance": rule(lambda *edges: min(edges[:4])),
+    }, "y, x = np.unravel_index(level.argmax(), level.shape) is the peak; how far is it from each of the four edges?")
+
+
+def peaks_everywhere(cell: int) -> list[np.ndarray]:
+    """(5 cell, 4 cell) maps of noise, each with one peak: on both sides of every line that could be drawn."""
+    generator, found = np.random.default_rng(0), []
+    for y in (0, 1, cell - 1, cell, 2 * cell, 4 * cell - 1, 4 * cell, 5 * cell - 1):
+        for x in (0, cell - 1, cell, 2 * cell, 3 * cell - 1, 3 * cell, 4 * cell - 1):
+            level = generator.random((5 * cell, 4 * cell))
+            level[y, x] = 2.0
+            found.append(level)
+    return found
+
+
+def to_edges(level: np.ndarray) -> tuple[int, int, int, int]:
+    """Pixels between the peak of a map and its top, left, bottom and right edge."""
+    y, x = np.unravel_index(level.argmax(), level.shape)
+    return y, x, level.shape[0] - 1 - y, level.shape[1] - 1 - x
+
+
+def turned(level: np.ndarray, cell: float) -> bool:
+    """`peaks_at_border` with height and width exchanged."""
+    y, x = np.unravel_index(level.argmax(), level.shape)
+    return min(y, x, level.shape[1] - 1 - y, level.shape[0] - 1 - x) < cell
+
+
+def peaks_at_border(level: np.ndarray, cell: float) -> bool:
+    return distance_to_edge(level) / cell < EDGE

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from adlib.lessons.exercises import judge
+from adlib.lessons.exercises import judge, judge_function
 from adlib.lessons.feature_space import unit
 
 
@@ -51,21 +51,34 @@ def half_width(answer: object) -> None:
           "the variance of a share p from n independent observations is p (1 - p) / n; which n?")
 
 
-def share_taken_for_normal(answer: object, t: np.ndarray, s: np.ndarray, anomalous: np.ndarray) -> None:
+def taken_for_normal(answer: object, t: np.ndarray, s: np.ndarray, anomalous: np.ndarray) -> None:
     """Lesson 07, exercise 4: share of anomalous positions whose nearest teacher feature, of (P, C), is a normal one."""
-    cos = unit(s) @ unit(t).T
-    taken, by_teacher = (~anomalous[c.argmax(axis=1)] for c in (cos, cos.T))
-    raw = ~anomalous[(s @ t.T).argmax(axis=1)]
-    right = taken[anomalous].mean()
-    hints = {
-        taken.mean(): "that is over all positions; take the anomalous ones only",
-        1 - right: "that is the share whose nearest is anomalous",
-        taken[~anomalous].mean(): "those are the normal positions; take the anomalous ones",
-        taken[anomalous].sum(): "that is a number of positions; divide by that of the anomalous ones",
-        100 * right: "a share, please, not percent",
-        raw[anomalous].mean(): "scale the vectors to length 1 first: long ones win otherwise",
-        by_teacher[anomalous].mean(): "turned around: for each student feature, look among the teacher's",
-        (taken & anomalous).mean(): "divide by the number of anomalous positions, not of all",
-    }
-    judge(answer, right, f"{right:.0%} of the anomalous positions are answered with something normal", hints,
-          "cos = unit(s) @ unit(t).T has a row for each student feature; argmax along it, then that position's kind")
+    generator, cases = np.random.default_rng(0), []
+    for positions in (40, 61):
+        x, noise = generator.standard_normal((2, positions, 5))
+        lengths = generator.uniform(0.2, 5, (2, positions, 1))
+        cases.append((x * lengths[0], (x + noise) * lengths[1], generator.random(positions) < 0.6))
+
+    def share(taken, kinds):
+        return taken[kinds].mean()
+
+    def nearest(t, s, kinds, *, scaled: bool = True, turned: bool = False):
+        cos = unit(s) @ unit(t).T if scaled else s @ t.T
+        return ~kinds[cos.argmax(axis=0 if turned else 1)]
+
+    found = share(nearest(t, s, anomalous), anomalous) if anomalous.any() else np.nan
+    judge_function(answer, lambda t, s, kinds: share(nearest(t, s, kinds), kinds), cases,
+                   f"here {found:.0%} of the anomalous positions are answered with something normal", {
+        "that is over all positions; take the anomalous ones only": lambda *case: nearest(*case).mean(),
+        "that is the share whose nearest is anomalous": lambda *case: 1 - share(nearest(*case), case[2]),
+        "those are the normal positions; take the anomalous ones": lambda *case: share(nearest(*case), ~case[2]),
+        "that is a number of positions; divide by that of the anomalous ones": lambda *case: nearest(*case)[
+            case[2]].sum(),
+        "a share, please, not percent": lambda *case: 100 * share(nearest(*case), case[2]),
+        "scale the vectors to length 1 first: long ones win otherwise": lambda *case: share(
+            nearest(*case, scaled=False), case[2]),
+        "turned around: for each student feature, look among the teacher's": lambda *case: share(
+            nearest(*case, turned=True), case[2]),
+        "divide by the number of anomalous positions, not of all": lambda *case: (nearest(*case) & case[2]).mean(),
+        "the teacher's features of both kinds are candidates; those are the normal ones alone": lambda *case: 1.0,
+    }, "cosines of each student feature (rows) to all teacher features; argmax along a row, then that position's kind")

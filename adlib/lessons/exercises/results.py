@@ -3,8 +3,10 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
-from adlib.lessons.exercises import is_number, judge
+from adlib.lessons.exercises import is_number, judge, judge_function
+from adlib.lessons.quotes.results import regret
 
 
 def spread_of_a_mean(answer: object) -> None:
@@ -38,20 +40,37 @@ def ahead_in_all_six(answer: object) -> None:
           "each category is the toss of a coin; both all heads and all tails count")
 
 
-def at_least_one(answer: object) -> None:
-    """Lesson 09, exercise 3: at least one of ten independent 95 % intervals misses a true 0."""
-    hints = {
-        0.5: "that is the expected number, 10 x 0.05; two at once count as one here",
-        0.05: "that is one interval; there are ten",
-        0.95**10: "that is none of them; take away from 1",
-        0.95: "that is one interval, holding 0; raise it to the tenth power, and take away from 1",
-        0.3151: "that is exactly one; two and more count, too",
-        0.0: "that is all ten at once; one is enough",
-        40.13: "as a share, not percent",
-        0.4: "nearly; give it to three decimals",
-    }
-    judge(answer, 1 - 0.95**10, "of ten comparisons without a difference, four tables in ten claim one", hints,
-          "how probable is it that all ten hold 0? The opposite is the answer")
+def regret_table(answer: object, means: pd.DataFrame) -> None:
+    """Lesson 09, exercise 3: mean and worst loss of each method to the best of each category, from (M, C) means."""
+    generator = np.random.default_rng(0)
+    own = zip(means.index, 100 * mean_and_worst(means.to_numpy()), strict=True)
+    listed = ", ".join(f"{name} {mean:.1f} ({worst:.1f})" for name, (mean, worst) in own)
+    judge_function(answer, mean_and_worst, [(generator.random(shape),) for shape in ((3, 4), (5, 6), (4, 4))],
+                   f"these means, in points: {listed}", {
+        "the best method differs by category: take the maximum over methods, axis 0, before you subtract":
+            lambda x: two_columns(x[x.mean(axis=1).argmax()] - x),
+        "that is how far a category lies below the method's own best: take the maximum over methods, axis 0":
+            lambda x: two_columns(x.max(axis=1, keepdims=True) - x),
+        "that is against the mean of the methods, not the best": lambda x: two_columns(x.mean(axis=0) - x),
+        "that is against the best of all numbers; each category has a best of its own":
+            lambda x: two_columns(x.max() - x),
+        "a loss is not negative: the best less the method's own": lambda x: -mean_and_worst(x),
+        "the worst case is the largest loss, not the smallest": lambda x: np.stack(
+            [regret(x).mean(axis=1), regret(x).min(axis=1)], axis=1),
+        "one row for each method, (M, 2): mean over categories, axis 1": lambda x: np.stack(
+            [regret(x).mean(axis=0), regret(x).max(axis=0)], axis=1),
+        "a row for each method, a column for mean and worst: stack along axis 1": lambda x: mean_and_worst(x).T,
+        "the worst case comes second": lambda x: mean_and_worst(x)[:, ::-1],
+        "in the unit of the means, not in points": lambda x: 100 * mean_and_worst(x),
+    }, "lost = means.max(axis=0) - means is (M, C); its mean and its maximum over axis 1 are the two columns")
+
+
+def mean_and_worst(means: np.ndarray) -> np.ndarray:
+    return two_columns(regret(means))
+
+
+def two_columns(lost: np.ndarray) -> np.ndarray:
+    return np.stack([lost.mean(axis=1), lost.max(axis=1)], axis=1)     # (M, C) -> (M, 2)
 
 
 def order_of_two_runs(answer: object, numbers: np.ndarray) -> None:

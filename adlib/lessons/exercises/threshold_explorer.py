@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from adlib.lessons.exercises import is_number, judge
+from adlib.lessons.exercises import is_number, judge, try_out
+from adlib.metrics import alarms_allowed
 
 
 def chance_of_a_false_alarm(answer: object) -> None:
@@ -49,3 +50,38 @@ def recall_with_one_alarm(answer: object, scores: np.ndarray, labels: np.ndarray
     }
     judge(answer, right, "that is one point of the ROC curve, found without drawing it", hints,
           "sort the normal scores; at most one of them may reach the threshold, so it lies above the second-highest")
+
+
+def promised_threshold(answer: object) -> None:
+    """Lesson 08, exercise 4: the split-conformal threshold of n scores, in any order and with ties, for a rate."""
+    generator = np.random.default_rng(0)
+    cases = [(generator.permutation(n) + 10.0, rate) for n, rate in ((12, 0.05), (39, 0.05), (60, 0.1), (200, 0.05))]
+    cases.append((np.repeat(cases[1][0], 3), 0.05))         # ties
+    if (found := try_out(answer, cases)) is None:
+        return None
+    if any(x.numel() != 1 for x in found):
+        return print("not yet: your function should return one threshold")
+    found = np.array([x.item() for x in found])
+    k = [alarms_allowed(len(scores), rate) for scores, rate in cases]
+    highest = [np.sort(scores)[::-1] for scores, _ in cases]
+
+    def picked(ranks):      # what those ranks would pick, 1 for the highest
+        return np.array([x[min(int(rank), len(x)) - 1] for x, rank in zip(highest, ranks, strict=True)])
+
+    right = picked(k)       # all that lies above, and flags the same scores, keeps the promise as well
+    if ((found > right) & (found <= right + 1)).all():
+        return print("right: above all of 12 scores; above the second highest of 39, where 5 % allow 2 in 40")
+    products = [rate * (len(scores) + 1) for scores, rate in cases]
+    wrong = {
+        "that is the k-th highest score itself: what ties with it is flagged, so take the next number above": right,
+        "that is the plain quantile, which forgets that the new image counts too: floor(rate (n + 1))": [
+            np.quantile(scores, 1 - rate) for scores, rate in cases],
+        "the new image counts too: floor(rate (n + 1))": picked([max(1, rate * len(scores)) for scores, rate in cases]),
+        "that is the highest score whatever n is; with many images the rate allows a lower one": picked([1] * len(k)),
+        "with few images k is 0, and index k - 1 = -1 is the other end of the list: k is at least 1": picked(
+            [int(product) for product in products]),
+        "round down: a rate of 5 % is at most 5 %": picked(np.ceil(products)),
+        "sort from the highest score down: that is the k-th lowest": [x[-n] for x, n in zip(highest, k, strict=True)],
+    }
+    near = [hint for hint, other in wrong.items() if np.isclose(found, other, rtol=0, atol=1e-6).all()]
+    return print(f"not yet: {[*near, 'k = max(1, floor(rate (n + 1))); just above the k-th highest score'][0]}")

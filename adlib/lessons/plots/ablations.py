@@ -12,11 +12,11 @@ from adlib.settings import METRIC_NAMES
 # One colour and marker per row, of seaborn's "colorblind" palette: the shape says it too.
 STYLES = [("#0173b2", "o"), ("#de8f05", "s"), ("#029e73", "^"), ("#d55e00", "D"), ("#cc78bc", "v"), ("#ca9161", "P"),
           ("#56b4e9", "X"), ("#949494", "<"), ("#7a5195", ">"), ("#003f5c", "*")]
-STEP = 0.11     # between rows on our side of a slope chart; the paper's side is at 0, ours begins at 1
+STEP = 0.11     # between the means of rows, at the right of the seeds
 POINTS = "difference to the base row\n(percentage points)"
-VERDICTS = {"agrees": ("#9ecae1", "our difference is beyond chance and has the paper's sign"),
-            "contradicts": ("#fdae6b", "beyond chance, with the opposite sign"),
-            "chance": ("#e8e8e8", "chance alone could make our difference")}
+VERDICTS = {"agrees": (NORMAL, "o", "beyond chance, with\nthe paper's sign"),
+            "contradicts": (ANOMALOUS, "D", "beyond chance, with\nthe opposite sign"),
+            "chance": (QUIET, "o", "within our margin\nof chance")}
 
 
 def grid_diagram(grid: Grid, changed: list[str], seeds: int) -> Figure:
@@ -48,10 +48,10 @@ def grid_diagram(grid: Grid, changed: list[str], seeds: int) -> Figure:
     return figure
 
 
-def slopes(found, grid: Grid) -> Figure:
-    """Differences to the base row: a line per row from the paper's number to our mean, a panel per metric.
+def difference_forest(found, grid: Grid) -> Figure:
+    """Differences to the base row, one line per row and a panel per metric: ours with its margin, and the paper's.
 
-    Our points are hollow where they lie within their margin of chance.
+    A star stands where zero lies outside our bar: beyond chance, with the margin that allows for all rows of the table.
 
     Parameters
     ----------
@@ -59,56 +59,47 @@ def slopes(found, grid: Grid) -> Figure:
         What `paper_comparison.compare_with_paper` returns.
     grid : Grid
     """
-    order = [row.label for row in (*grid.rows, *grid.others)]
-    styles = dict(zip([label for label in order if label not in set(found["base"])], STYLES, strict=False))
-    theirs = bool(found["their_points"].notna().any())
-    figure, axes = new_figure(1, len(grid.metrics), width=3.0, height=3.5)
+    rows = [row.label for row in (*grid.rows, *grid.others)]
+    of_base = found.drop_duplicates("label").set_index("label")["base"]
+    rows = [label for label in rows if label != of_base[label]]
+    figure, axes = new_figure(1, len(grid.metrics), width=2.9, height=0.3 * len(rows) + 1.35, sharey=True)
     for ax, metric in zip(axes[0], grid.metrics, strict=True):
-        lines = [line for line in found[found["metric"] == metric].to_dict("records") if line["label"] in styles]
-        for k, line in enumerate(lines):
-            draw_row(ax, 1 + STEP * k, line, *styles[line["label"]])
-        right = 1 + STEP * (len(lines) - 1)
-        frame_slopes(ax, METRIC_NAMES[metric], lines, right, theirs=theirs)
-    axes[0, 0].set_ylabel(POINTS)
-    slopes_legend(axes[0, -1], styles, sorted(set(found["base"]), key=order.index))
+        for line in found[found["metric"] == metric].to_dict("records"):
+            if line["label"] in rows:
+                draw_difference(ax, rows.index(line["label"]), line)
+        ax.axvline(0, color=ACCENT, lw=1, ls="--")
+        ax.set(title=METRIC_NAMES[metric], ylim=(len(rows) - 0.4, -0.6))
+        ax.margins(x=0.08)
+    bases = of_base[rows].unique()
+    axes[0, 0].set_yticks(range(len(rows)), [
+        label if len(bases) == 1 else f"{label}\n(less {of_base[label]})" for label in rows])
+    figure.supxlabel(f"difference to the base row{f' ({bases[0]})' if len(bases) == 1 else ''}, percentage points",
+                     fontsize=10)
+    forest_legend(figure, theirs=bool(found["their_points"].notna().any()))
     return figure
 
 
-def draw_row(ax, x: float, line: dict, colour: str, marker: str) -> None:
-    """One row of a slope chart: the paper's point at 0; ours at x with spread, margin, and seeds as small dots."""
-    their, ours, margin = line["their_points"], line["points"], line["margin"]
-    face = colour if abs(ours) > margin else "white"
-    ax.fill_between([x - 0.035, x + 0.035], -margin, margin, color=colour, alpha=0.2, lw=0)
-    ax.plot([0, x], [their, ours], color=colour, lw=1, alpha=0.7)
-    ax.plot(0, their, marker, color=colour, ms=5.5)
-    ax.errorbar(x, ours, line["points_std"], color=colour, marker=marker, mfc=face, ms=5.5, lw=1.2)
-    ax.plot([x + 0.055] * len(line["each"]), line["each"], ".", color=colour, ms=3)
+def draw_difference(ax, y: float, line: dict) -> None:
+    """One row of a forest: the paper's diamond above; our point below, its margin as a bar, its seeds as strokes."""
+    ours, margin, beyond = line["points"], line["margin"], abs(line["points"]) > line["margin"]
+    colour = NORMAL if beyond else QUIET
+    if np.isfinite(margin):
+        ax.plot([ours - margin, ours + margin], [y, y], color=colour, lw=5, alpha=0.35, solid_capstyle="butt")
+    ax.plot(line["each"], [y] * len(line["each"]), "|", color=colour, ms=7)
+    ax.plot(ours, y, "o", color=colour, mfc=colour if beyond else "white", ms=6)
+    if beyond:
+        ax.annotate("*", (ours, y), (0, 1), textcoords="offset points", ha="center", fontsize=13)
+    ax.plot(line["their_points"], y - 0.27, "D", color=ANOMALOUS, ms=4.5)
 
 
-def frame_slopes(ax, title: str, lines: list[dict], right: float, *, theirs: bool) -> None:
-    """Axes of a slope chart, as far as its points go, and the base row."""
-    ends = [x for line in lines for x in (line["their_points"], *line["each"], line["points"] + line["points_std"],
-                                          line["points"] - line["points_std"]) if np.isfinite(x)]
-    low, high = min(ends, default=0), max(ends, default=0)
-    room = 0.08 * max(high - low, 1)
-    low, high = min(low, 0) - room, max(high, 0) + room
-    ax.axhline(0, color=ACCENT, lw=1, ls="--")
-    ax.set(title=title, xlim=(-0.15 if theirs else 0.8, right + 0.2), ylim=(low, high))
-    ticks = {0: "paper", (1 + right) / 2: "ours"} if theirs else {(1 + right) / 2: "ours"}
-    ax.set_xticks(list(ticks), list(ticks.values()))
-
-
-def slopes_legend(ax, styles: dict[str, tuple], bases: list[str]) -> None:
-    """Rows by colour and marker, the base rows as a line, and the margins."""
+def forest_legend(figure: Figure, *, theirs: bool) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
-    handles = [Line2D([], [], color=ACCENT, lw=1, ls="--", label=f"base: {' / '.join(bases)}")]
-    handles += [Line2D([], [], color=colour, marker=marker, lw=1, label=label)
-                for label, (colour, marker) in styles.items()]
-    handles += [Patch(color=QUIET, alpha=0.4, lw=0, label="margin of chance"),
-                Line2D([], [], color="0.3", marker="o", mfc="white", lw=0, label="hollow: within it")]
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+    handles = [Line2D([], [], color=NORMAL, marker="o", lw=5, alpha=0.7, label="* ours, beyond chance"),
+               Line2D([], [], color=QUIET, marker="o", mfc="white", lw=5, alpha=0.7, label="ours, within the margin"),
+               Line2D([], [], color=QUIET, marker="|", ms=8, lw=0, label="single seeds")]
+    handles += [Line2D([], [], color=ANOMALOUS, marker="D", ms=5, lw=0, label="the paper's")] if theirs else []
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=8.5, frameon=False)
 
 
 def identical_rows_figure(table: np.ndarray, leads: dict[str, np.ndarray]) -> Figure:
@@ -188,31 +179,35 @@ def two_at_once(gains: dict[str, list[float]], metrics: tuple[str, ...]) -> Figu
     return figure
 
 
-def verdict_table(found: dict) -> Figure:
-    """Every difference that both sides have: ours and the paper's in points, coloured by how they agree.
+def agreement_figure(found: dict) -> Figure:
+    """Every difference that both sides have, ours over the paper's; in the shaded quarters the signs agree.
 
     Parameters
     ----------
     found : dict of pandas.DataFrame
         What `paper_comparison.compare_with_paper` returns, by table.
     """
-    from matplotlib.patches import Patch
-
-    metrics = [m for m in METRIC_NAMES if any(m in set(f["metric"][f["verdict"] != ""]) for f in found.values())]
-    rows = [(name, label) for name, f in found.items() for label in dict.fromkeys(f["label"][f["verdict"] != ""])]
-    figure, axes = new_figure(1, 1, width=1.35 * len(metrics) + 4.2, height=0.29 * len(rows) + 1.3)
+    figure, axes = new_figure(1, 1, width=7.4, height=4.2)
     ax = axes[0, 0]
-    for name, f in found.items():
-        for line in f[f["verdict"] != ""].to_dict("records"):
-            x, y = metrics.index(line["metric"]), rows.index((name, line["label"]))
-            ax.barh(y, 0.96, 0.92, left=x - 0.48, color=VERDICTS[line["verdict"]][0])
-            ax.text(x, y, f"{line['points']:+.1f}  ({line['their_points']:+.1f})", ha="center", va="center", fontsize=8)
-    ax.set(xticks=range(len(metrics)), yticks=range(len(rows)), yticklabels=[f"{name}: {row}" for name, row in rows],
-           xlim=(-0.5, len(metrics) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    ax.set_xticklabels([METRIC_NAMES[m] for m in metrics])
-    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    patches = [Patch(color=colour, label=text) for colour, text in VERDICTS.values()]
-    figure.legend(handles=patches, loc="outside lower center", fontsize=8.5, frameon=False)
+    lines = [line for f in found.values() for line in f[f["verdict"] != ""].to_dict("records")]
+    for verdict, (colour, marker, text) in VERDICTS.items():
+        own = [line for line in lines if line["verdict"] == verdict]
+        x, y = ([line[name] for line in own] for name in ("their_points", "points"))
+        ax.plot(x, y, marker, color=colour, mfc="white" if verdict == "chance" else colour, ms=6, lw=0,
+                label=f"{text} ({len(own)})")
+        for line in own if verdict == "contradicts" else []:
+            ax.annotate(f"{line['label']}, {METRIC_NAMES[line['metric']]}", (line["their_points"], line["points"]),
+                        (6, 6), textcoords="offset points", fontsize=8.5)
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set_yscale("symlog", linthresh=1)
+    ends = {side: [sign * 1.6 * max(1, *(sign * line[name] for line in lines)) for sign in (-1, 1)]
+            for side, name in (("x", "their_points"), ("y", "points"))} if lines else {"x": (-2, 2), "y": (-2, 2)}
+    for k in (0, 1):
+        ax.fill_between([0, ends["x"][k]], 0, ends["y"][k], color=QUIET, alpha=0.15, lw=0)
+    ax.set(xlim=ends["x"], ylim=ends["y"], xlabel="the paper's difference (points)", ylabel="our difference (points)")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+    ax.axhline(0, color=ACCENT, lw=0.8)
+    ax.axvline(0, color=ACCENT, lw=0.8)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8.5)
     return figure

@@ -28,16 +28,21 @@ def say_findings(found: pd.DataFrame) -> str:
 
     In brackets the paper's difference, where it has one.
     """
-    lines = []
-    for metric in found["metric"].unique():
-        known = found[(found["metric"] == metric) & (found["label"] != found["base"]) & found["points"].notna()]
-        beyond = known["points"].abs() > known["margin"]
-        parts = [f"**{which}**: {listing(map(difference_as_text, known[rows].to_dict('records')))}"
-                 for which, rows in [("beyond chance", beyond), ("within the margin", ~beyond)] if rows.any()]
-        if parts:
-            lines.append(f"- {METRIC_NAMES[metric]}: {'; '.join(parts)}.")
-    return "\n".join(["Points against the base row, in brackets the paper's:", "", *lines]) if lines else (
-        "No row has runs beside the base row's.")
+    lines, compared = [], found[(found["label"] != found["base"]) & found["points"].notna()]
+    for metric, known in compared.groupby("metric", sort=False):
+        beyond = known[known["points"].abs() > known["margin"]]
+        named = f": {listing(map(difference_as_text, beyond.to_dict('records')))}" if len(beyond) else ""
+        lines.append(f"- {METRIC_NAMES[metric]}, {len(beyond)} of {len(known)} rows beyond chance{named}.")
+    if not lines:
+        return "No row has runs beside the base row's."
+    if not any(":" in line for line in lines):
+        return f"No row differs from the base row beyond chance, in none of the {len(lines)} numbers."
+    return "\n".join(["Points against the base row, in brackets the paper's:", "", *lines])
+
+
+def fold_table(text: pd.DataFrame, name: str) -> str:
+    """A long table as a block to open."""
+    return f"<details>\n<summary>All numbers of {name}</summary>\n\n{text.to_html(border=0)}\n\n</details>"
 
 
 def difference_as_text(line: dict) -> str:
@@ -60,7 +65,7 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
              for v, where in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
     n = int(every["n"].max())
     return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance, "
-            f"{count.get('contradicts', 0)} contradict{f' ({listing(against)})' if against else ''}, and "
+            f"{len(against)} contradict{'s' * (len(against) == 1)}{f' ({listing(against)})' if against else ''}, and "
             f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
             f"{listing(sizes)}. How firm are the verdicts? With the spread of two rows alone, or of all rows alone, "
             f"{int(every['flips'].sum())} more would be called beyond chance. To halve the margin of "
@@ -79,3 +84,23 @@ def seeds_to_halve(n: int, *, comparisons: int = 1) -> int:
         return (2 / k) ** 0.5 * student.ppf(1 - 0.025 / comparisons, 2 * k - 2)
 
     return next(k for k in range(n, 100 * n) if margin(k) <= margin(n) / 2)
+
+
+# One seed
+
+
+def orders_by_category(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The methods of each category (row) and seed (column) in order, the best first: "stfpm > rd4ad"."""
+    wide = rows.pivot_table(index=["category", "seed"], columns="method", values=metric).dropna()
+    names = wide.apply(lambda x: " > ".join(x.sort_values(ascending=False, kind="stable").index), axis=1)
+    return names.unstack() if len(names) else pd.DataFrame()
+
+
+def say_orders(orders: pd.DataFrame) -> str:
+    """On how many categories the order of the methods changes with the seed, and the winner."""
+    if not orders.size:
+        return ""
+    changed = (orders.nunique(axis=1) > 1).sum()
+    winners = orders.map(lambda names: names.partition(" > ")[0]).nunique(axis=1) > 1
+    return (f"The order of the methods changes with the seed on {changed} of {len(orders)} categories, and the winner "
+            f"on {winners.sum()}.")

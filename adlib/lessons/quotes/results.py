@@ -165,11 +165,16 @@ def say_front(rows: pd.DataFrame, metrics: list[str]) -> str:
                       "A step is only as sure as its difference: section 9 says which survive."])
 
 
+def regret(means):
+    """How far each method (row) is behind the best of each category (column); an array or a DataFrame."""
+    return means.max(axis=0) - means
+
+
 def say_regret(rows: pd.DataFrame, metrics: list[str]) -> str:
     """What it costs to always choose one method, against the best of each category."""
     lines = ["| always | " + " | ".join(f"{METRIC_NAMES[m]}: mean | worst" for m in metrics) + " |",
              "|---" * (2 * len(metrics) + 1) + "|"]
-    lost = {m: tables.in_points(means_of(rows, m).max() - means_of(rows, m)) for m in metrics}
+    lost = {m: tables.in_points(regret(means_of(rows, m))) for m in metrics}
     for name in method_order(rows["method"]):
         cells = [f"{d.loc[name].mean():.1f} | {d.loc[name].max():.1f} (*{d.loc[name].idxmax()}*)"
                  for d in lost.values() if name in d.index and d.loc[name].notna().any()]
