@@ -1,16 +1,14 @@
-"""Contents of the lessons: minutes to read, counted, and seconds to run, measured.
+"""Contents of the lessons: minutes to read, counted, and seconds to run, as measured.
 
-    python -m adlib.lessons.section_times measure notebooks/results/section_times.csv --out-dir runs [lesson ...]
+    python -m adlib.lessons.section_times read notebooks/results/section_times.csv runs/lessons
     python -m adlib.lessons.section_times write notebooks/results/section_times.csv
 
-The first executes lessons at budget demo, and notes the processor seconds of each section: those of a kernel with one
-thread, which a busy machine does not lengthen. The second writes the contents into each lesson's first cell.
+The first adds up what papermill noted of each cell of executed lessons, as `make book RUN=1` leaves them, one thread
+each on a quiet machine of two cores; the second writes the contents into each lesson's first cell.
 """
 
 import argparse
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -21,58 +19,18 @@ from adlib.runs.record import describe_cpu
 
 WORDS, LINES = 150, 25          # read in a minute: of text, of code
 BEFORE = "before section 1"
-PROBE = """
-import time as _time
-from pathlib import Path as _Path
-_started = [_time.process_time()]
-def _note(*_):
-    now = _time.process_time()
-    with _Path({file!r}).open("a") as file:
-        file.write(f"{{now - _started[0]:.3f}}\\n")
-    _started[0] = now
-get_ipython().events.register("post_run_cell", _note)
-"""
 
 
 # Time
 
 
-def measure(lesson: str, *, out_dir: str | Path, executed: str | Path, **parameters) -> list[dict]:
-    """Execute a lesson at budget demo; a row of processor seconds for each of its sections.
-
-    Parameters
-    ----------
-    lesson : str
-        Its file's name, without the ending.
-    out_dir : path
-        The ledger that it reads and writes.
-    executed : path
-        Folder for the executed notebook.
-    parameters
-        Others than the lesson's own.
-    """
-    from nbclient import NotebookClient
-    from papermill.iorw import load_notebook_node
-    from papermill.parameterize import parameterize_notebook
-
-    given = {"budget": "demo", "out_dir": str(out_dir), **parameters}
-    notebook = parameterize_notebook(load_notebook_node(str(NOTEBOOKS / f"{lesson}.ipynb")), given)
-    with tempfile.TemporaryDirectory() as folder:
-        noted = Path(folder) / "seconds"
-        probe = nbformat.v4.new_code_cell(PROBE.format(file=str(noted)))
-        notebook.cells.insert(0, probe)
-        os.environ["OMP_NUM_THREADS"] = "1"
-        NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": "."}}).execute()
-        seconds = [float(line) for line in noted.read_text(encoding="utf-8").split()]
-    if len(seconds) > sum(cell.cell_type == "code" for cell in notebook.cells) - 1:
-        seconds = seconds[1:]               # the probe's own
-    notebook.cells.remove(probe)
-    nbformat.write(notebook, Path(executed) / f"{lesson}.ipynb")
-    rows = section_rows(notebook)
-    left = iter(seconds)
-    for row in rows:
-        row["seconds"] = sum(next(left) for cell in row.pop("cells") if cell.cell_type == "code")
-    return [{"lesson": lesson, **row, "budget": given["budget"], "processor": describe_cpu()} for row in rows]
+def read_times(executed: Path) -> list[dict]:
+    """Lesson, section, seconds, budget and processor (this one) of each section of an executed lesson."""
+    notebook = nbformat.read(executed, as_version=4)
+    budget = notebook.metadata["papermill"]["parameters"]["budget"]
+    return [{"lesson": executed.stem, "section": row["section"],
+             "seconds": sum(cell.metadata.get("papermill", {}).get("duration") or 0 for cell in row["cells"]),
+             "budget": budget, "processor": describe_cpu()} for row in section_rows(notebook)]
 
 
 # Text
@@ -141,27 +99,18 @@ def write_contents(times: pd.DataFrame) -> None:
         path.write_text(nbformat.writes(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def measure_or_write() -> None:
+def read_or_write() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("act", choices=("measure", "write"))
+    parser.add_argument("act", choices=("read", "write"))
     parser.add_argument("table", type=Path)
-    parser.add_argument("lessons", nargs="*", help="all by default")
-    parser.add_argument("--out-dir", default="runs")
-    parser.add_argument("--executed", default="runs/lessons", help="where executed notebooks go")
+    parser.add_argument("executed", type=Path, nargs="?", default=Path("runs/lessons"), help="folder to read")
     given = parser.parse_args()
-    columns = ["lesson", "section", "seconds", "budget", "processor"]
-    times = pd.read_csv(given.table) if given.table.is_file() else pd.DataFrame(columns=columns)
-    if given.act == "write":
-        return write_contents(times)
-    Path(given.executed).mkdir(parents=True, exist_ok=True)
-    for lesson in given.lessons or sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")):
-        new = pd.DataFrame(measure(lesson, out_dir=given.out_dir, executed=given.executed))[columns]
-        times = pd.concat([rows for rows in (times[times["lesson"] != lesson], new) if len(rows)])
-        times.sort_values("lesson", kind="stable").to_csv(given.table, index=False, float_format="%.1f",
-                                                          lineterminator="\n")
-        print(lesson, f"{new['seconds'].sum():.0f} s", flush=True)
-    return None
+    if given.act == "read":
+        rows = [row for path in sorted(given.executed.glob("[0-9]*.ipynb")) for row in read_times(path)]
+        pd.DataFrame(rows).to_csv(given.table, index=False, float_format="%.1f", lineterminator="\n")
+    else:
+        write_contents(pd.read_csv(given.table))
 
 
 if __name__ == "__main__":
-    measure_or_write()
+    read_or_write()

@@ -45,6 +45,18 @@ def test_contents_by_hand():
     assert "to run" not in times.contents(small(), measured[:0])
 
 
+def test_seconds_are_added_up_by_section(tmp_path):
+    notebook = small()
+    notebook.metadata["papermill"] = {"parameters": {"budget": "smoke"}}
+    for cell, seconds in zip((c for c in notebook.cells if c.cell_type == "code"), (1.5, 2.0, None), strict=True):
+        cell.metadata["papermill"] = {"duration": seconds}
+    nbformat.write(notebook, tmp_path / "07_small.ipynb")
+    found = times.read_times(tmp_path / "07_small.ipynb")
+    assert [(row["section"], row["seconds"]) for row in found] == [
+        ("before section 1", 1.5), ("1 · First part", 2.0), ("2 · Exercises", 0)]
+    assert {(row["lesson"], row["budget"]) for row in found} == {("07_small", "smoke")}
+
+
 def minutes(line: str) -> list[int]:
     return [int(n) for n in re.findall(r"(\d+) min", line)]
 
