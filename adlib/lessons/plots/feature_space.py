@@ -60,36 +60,38 @@ def drawn_positions(category: Category, positions: dict[int, Positions], sides: 
 
 
 def embeddings(panels: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """t-SNE pictures in a grid: colour says the kind of a position, the marker the network; a line joins a position's.
+    """t-SNE pictures in a grid: the shape says the kind of a position, filled or open the network, a line the pair.
 
     Parameters
     ----------
     panels : dict
-        By the names of row and column: (2P, 2) points, the teacher's first, and (P,) bool, anomalous.
+        By the names of row and column: (2P or 3P, 2) points, the teacher's, the student's, and where there are 3P the
+        student's before another image; and (P,) bool, anomalous.
     """
     rows, columns = (list(dict.fromkeys(name[i] for name in panels)) for i in (0, 1))
-    figure, axes = new_figure(len(rows), len(columns), width=2.45, height=2.45)
+    figure, axes = new_figure(len(rows), len(columns), width=3.1, height=2.9)
     for row, line in zip(rows, axes, strict=True):
-        line[0].set_ylabel(f"{row}\nt-SNE 2 (no unit)".strip())
+        line[0].set_ylabel(f"{row}\nt-SNE 2".strip())
         for column, ax in zip(columns, line, strict=True):
-            ax.set(xticks=[], yticks=[], title="" if row != rows[0] else column,
-                   xlabel="" if row != rows[-1] else "t-SNE 1 (no unit)")
+            ax.set(xticks=[], yticks=[], title=column, xlabel="" if row != rows[-1] else "t-SNE 1")
             if (row, column) in panels:
                 draw_embedding(ax, *panels[row, column])
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2 if len(columns) < 3 else 4, frameon=False,
-                  handletextpad=0.2, columnspacing=1.2)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2 if len(columns) < 3 else len(labels),
+                  frameon=False, handletextpad=0.2, columnspacing=1.2)
     return figure
 
 
 def draw_embedding(ax, y: np.ndarray, anomalous: np.ndarray) -> None:
-    """One embedding: teacher features as open circles, student features as filled triangles."""
-    teacher, student = np.split(y, 2)
-    ax.plot(*np.stack([teacher, student], axis=1).T, color="0.7", lw=0.4, zorder=0)     # (P, 2, 2) -> x and y, (2, P)
-    for kind, (colour, _) in POSITION_MARKS.items():
+    """One embedding: the teacher's marks open, the student's filled, its answers to another image small crosses."""
+    teacher, student, *other = np.split(y, len(y) // len(anomalous))
+    ax.plot(*np.stack([teacher, student], axis=1).T, color="0.6", lw=0.5, zorder=0)     # (P, 2, 2) -> x and y, (2, P)
+    for kind, (colour, marker) in POSITION_MARKS.items():
         chosen = anomalous == (kind == "anomalous")
-        ax.scatter(*teacher[chosen].T, s=15, fc="none", ec=colour, lw=0.9, label=f"teacher, {kind}")
-        ax.scatter(*student[chosen].T, s=12, marker="^", color=colour, lw=0, alpha=0.8, label=f"student, {kind}")
+        ax.scatter(*teacher[chosen].T, s=30, marker=marker, fc="none", ec=colour, lw=0.9, label=f"teacher, {kind}")
+        ax.scatter(*student[chosen].T, s=13, marker=marker, color=colour, lw=0, zorder=3, label=f"student, {kind}")
+    for points in other:
+        ax.scatter(*points.T, s=16, marker="x", color="0.35", lw=0.7, label="student, another image")
 
 
 def shares(found: dict[str, dict[int, dict]], chance: dict[int, dict[str, float]], *,
