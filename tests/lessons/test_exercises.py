@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from conftest import verdict
 
 from adlib import metrics
-from adlib.lessons.exercises import data_and_metrics, destseg, masked_rd, rd4ad, stfpm
+from adlib.lessons.exercises import data_and_metrics, destseg, stfpm
 from adlib.networks.layers import upsample
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
@@ -84,31 +84,6 @@ MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
     (data_and_metrics.high_auroc_low_ap, MASK.astype(float), (MASK,), "let more normal pixels"),
     (data_and_metrics.high_auroc_low_ap, -MASK.astype(float), (MASK,), "nine tenths of the normal pixels"),
     (data_and_metrics.high_auroc_low_ap, np.zeros((32, 32)), (MASK,), "nine tenths of the normal pixels"),
-    (masked_rd.visible_positions, ..., (), "not yet: set"),
-    (masked_rd.visible_positions, 10, (), "right"),
-    (masked_rd.visible_positions, 25 * (1 - 0.6), (), "right"),
-    (masked_rd.visible_positions, 15, (), "how many are hidden"),
-    (masked_rd.visible_positions, 3.6, (), "one 3x3 convolution"),
-    (masked_rd.visible_positions, 7.2, (), "windows overlap"),
-    (masked_rd.visible_positions, 19.6, (), "7 x 7 is too far"),
-    (masked_rd.visible_positions, 12, (), "how far to each side"),
-    (masked_rd.mean_behind_masks, ..., (), "not yet: set"),
-    (masked_rd.mean_behind_masks, 0.6 * (1 - 0.7), (), "right"),
-    (masked_rd.mean_behind_masks, 0.42, (), "take away"),
-    (masked_rd.mean_behind_masks, 2, (), "how `rescale` corrects it"),
-    (masked_rd.mean_behind_masks, 0.6, (), "are zeros, and count"),
-    (masked_rd.mean_behind_masks, 0.857, (), "can only fall"),
-    (masked_rd.mean_behind_masks, -1, (), "the mean over all of them"),
-    (rd4ad.cached_megabytes, ..., (), "not yet: set"),
-    (rd4ad.cached_megabytes, 3.670016, (), "right"),
-    (rd4ad.cached_megabytes, 3.67, (), "right"),
-    (rd4ad.cached_megabytes, 3.5, (), "MiB"),
-    (rd4ad.cached_megabytes, 3.7, (), "two decimals"),
-    (rd4ad.cached_megabytes, 7.340032, (), "float32"),
-    (rd4ad.cached_megabytes, 1.835, (), "two bytes"),
-    (rd4ad.cached_megabytes, 3670016, (), "divide by 10^6"),
-    (rd4ad.cached_megabytes, 14.68, (), "a side of 64"),
-    (rd4ad.cached_megabytes, 2, (), "channels times height"),
 ])
 def test_every_answer_gets_the_verdict_that_fits(capsys, check, answer, rest, expected):
     found = verdict(capsys, check, answer, *rest)

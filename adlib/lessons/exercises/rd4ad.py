@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adlib.lessons.exercises import judge, judge_function
+from adlib.lessons.exercises import judge_function
 from adlib.losses import cosine_distance
 
 
@@ -56,19 +56,3 @@ def transposed(answer: object) -> None:
          "each input channel has its own kernel per output channel; sum over the input channels":
              lambda x, kernel: blocks(x.sum(dim=1, keepdim=True), kernel.sum(dim=0, keepdim=True))},
         "output row 2 h + i, column 2 w + j, channel d is the sum over c of x[c, h, w] kernel[c, d, i, j]")
-
-
-def cached_megabytes(answer: object) -> None:
-    """Lesson 03, exercise 3: bf16 features of levels 1 to 3 of WideResNet50 at 256 px, for one image."""
-    hints = {
-        3.5: "that is in MiB (2^20 bytes); divide by 10^6",
-        3.7: "nearly: give two decimals",
-        7.34: "that is float32; a bf16 number has two bytes",
-        1.835: "that is how many million numbers there are; each has two bytes",
-        14.68: "level 1 has stride 4, so a side of 64, not 128",
-        0.917: "a bf16 number has two bytes, not one half of one",
-        3670016: "in megabytes: divide by 10^6",
-        3670.016: "that is in kilobytes; megabytes are 10^6 bytes",
-    }
-    judge(answer, 3.67, "a thousand images are 3.7 GB; fit keeps up to 2 GB and computes features anew beyond", hints,
-          "channels times height times width for each level (sides 64, 32, 16), added, times two bytes")
