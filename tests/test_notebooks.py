@@ -77,6 +77,39 @@ def test_each_prediction_is_asked_before_it_is_revealed(lesson):
     assert sum(source.count("predictions.ask") for source in code) == len(asked), "a name is used once"
 
 
+TO_SECTION = re.compile(r"\[(?:section )?(\d)\.(\d)\]\(https://ar5iv\.labs\.arxiv\.org/html/([\d.]+)#S(\d+)\.SS(\d+)\)")
+
+
+def unlinked_sections(text: str) -> list[str]:
+    """Sections of papers on arXiv that a text names without a link to them; one of another paper is no fault.
+
+    In a list of references a section belongs to the paper before it.
+    """
+    papers = re.split(r"\]\(https://(arxiv\.org/abs/[\d.]+|doi\.org/[^)]+)\)", TO_SECTION.sub("linked", text))
+    one = r"(?:linked|\d\.\d)(?: \([^)]*\))?"
+    named = re.compile(rf"[Ss]ections? {one}(?:(?:,| to| and) {one})*")
+    return [number for paper, words in zip(["arxiv.org", *papers[1::2]], papers[::2], strict=True)
+            if paper.startswith("arxiv.org") for many in named.findall(words) for number in re.findall(r"\d\.\d", many)]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_sections_of_papers_are_linked(lesson):
+    text = "\n".join(cell.source for cell in read(lesson).cells if cell.cell_type == "markdown")
+    for *said, paper, section, subsection in TO_SECTION.findall(text):
+        assert said == [section, subsection]
+        assert f"(https://arxiv.org/abs/{paper})" in text, "the paper stands among the references"
+    assert text.count("ar5iv") == len(TO_SECTION.findall(text))
+    assert unlinked_sections(text) == []
+
+
+def test_an_unlinked_section_is_noticed():
+    abs_, html = "https://arxiv.org/abs/2103.04257", "https://ar5iv.labs.arxiv.org/html/2103.04257"
+    assert unlinked_sections(f"[*A*]({abs_}), sections [3.2]({html}#S3.SS2) (loss), 3.3 (test)") == ["3.3"]
+    assert unlinked_sections("the code differs (section 4.2).") == ["4.2"]
+    assert unlinked_sections("[*B*](https://doi.org/10.1/x) (its sections 3.5 and 3.6 differ)") == []
+    assert unlinked_sections("Section 3 shows 0.5 of it") == []
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_run_cells_stand_alone(lesson):
     """No run cell uses a name that only another cell sets."""
@@ -134,9 +167,13 @@ def check_executed(notebook) -> None:
     assert all(text.startswith("right") for text in solved)
     assert texts(notebook).count("not yet: set") == len(solved)
     assert "Warning" not in texts(notebook)
-    said = re.findall(r"^Prediction: not answered\. This run .*", texts(notebook), re.M)
-    assert len(said) == sum("predictions.ask" in cell.source for cell in notebook.cells)
-    assert "not among the answers" not in texts(notebook)
+    found = [output["data"] for cell in notebook.cells for output in cell.get("outputs", [])
+             if output.get("data", {}).get("text/plain", "").startswith("Prediction: ")]
+    assert len(found) == sum("predictions.ask" in cell.source for cell in notebook.cells)
+    assert all(re.match(r"Prediction: not answered\. This run ", data["text/plain"]) for data in found)
+    assert not any("not among the answers" in data["text/plain"] for data in found)
+    assert all(data["text/html"].startswith("<details data-adlib-finding=") for data in found)
+    assert not any(" open>" in data["text/html"] for data in found), "folded, until a reader answers"
     figures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(figures) >= 5
     assert all(figure.metadata["image/png"].get("alt") for figure in figures)

@@ -59,33 +59,17 @@ class Film extends Playground {
     this.told.textContent = `step ${frame.step}`;
     this.slider.setAttribute("aria-valuetext", `step ${frame.step}${frame.ap == null ? "" : `, pixel AP ${frame.ap.toFixed(2)}`}`);
     for (const radio of this.root.querySelectorAll(`input[name=${this.id}]`)) radio.checked = +radio.value === chosen;
-    this.plots.replaceChildren(...[this.drawLoss(methods[chosen], frame), this.drawAP(frames, frame), this.drawHistogram(frame)].filter(Boolean));
+    const now = methods.map((m) => [m, m.frames.find((f) => f.step === frame.step)]).filter(([, f]) => f);     // the others beside the chosen one
+    this.plots.replaceChildren(...[this.drawLoss(methods[chosen], frame), this.drawAP(frames, frame), ...now.map((m) => this.drawHistogram(...m))].filter(Boolean));
     if (!this.reels) return;
     const at = methods.slice(0, chosen).reduce((n, m) => n + m.frames.length, frameNumber);
-    this.maps.forEach((map, i) => this.paint(map, i, this.reels[at], frame));
+    const { side } = this.header, { palette, masks } = this.arrays, of = (all, i) => all?.subarray(i * side * side, (i + 1) * side * side);
+    this.maps.forEach((map, i) => {
+      paintMap(map, this.heat, of(this.reels[at], i), palette, of(masks, i), side);
+      map.canvas.setAttribute("aria-label", `map of image ${i + 1} at step ${frame.step}`);
+    });
     this.say(`Step ${frame.step}`);
     this.drawn({ frame: frameNumber });
-  }
-
-  paint({ context, canvas }, i, reel, frame) {
-    const { side } = this.header, { palette, masks } = this.arrays, size = side * side, { heat } = this;
-    for (let p = 0; p < size; p++) {
-      const at = 3 * reel[i * size + p];
-      heat.pixels[p] = rgba(palette[at], palette[at + 1], palette[at + 2]);
-    }
-    heat.context.putImageData(heat.data, 0, 0), context.imageSmoothingQuality = "high";
-    context.drawImage(heat.canvas, 0, 0, canvas.width, canvas.height);
-    context.fillStyle = "#00e5ff";
-    const inside = (x, y) => x >= 0 && y >= 0 && x < side && y < side && masks[i * size + y * side + x];
-    for (let p = 0; masks && p < size; p++) {
-      const x = p % side, y = Math.floor(p / side);
-      if (!inside(x, y)) continue;
-      for (const [dx, dy] of [[-1, 0], [1, 0], [0, -1], [0, 1]]) {
-        if (inside(x + dx, y + dy)) continue;
-        context.fillRect(4 * x + (dx > 0 ? 2 : 0), 4 * y + (dy > 0 ? 2 : 0), dx ? 2 : 4, dy ? 2 : 4);
-      }
-    }
-    canvas.setAttribute("aria-label", `map of image ${i + 1} at step ${frame.step}`);
   }
 
   // Plots
@@ -119,10 +103,10 @@ class Film extends Playground {
     return this.overSteps("Pixel AP of these images", frames.map((f) => [f.step, f.ap]), [0, 1], [[0, 0], [0.5, 0.5], [1, 1]], [frame.step, frame.ap], frame.ap.toFixed(3));
   }
 
-  drawHistogram({ counts, scale, step }) {
+  drawHistogram({ name }, { counts, scale, step }) {
     const half = HEIGHT / 2, middle = TOP + half, n = counts[0].length, width = WIDTH / n, names = this.header.masks ? ["normal pixels", "defects"] : ["normal images", "anomalous images"];
-    const picture = svg("svg", { viewBox: `0 0 ${LEFT + WIDTH + 14} 200`, role: "img", "aria-label": `Histograms of scores at step ${step}: ${names[0]} above, ${names[1]} below` },
-      make("svg:text.strong", { x: LEFT, y: 14 }, "Share at each score, logarithmic"));
+    const picture = svg("svg", { viewBox: `0 0 ${LEFT + WIDTH + 14} 200`, role: "img", "aria-label": `Histograms of ${name}'s scores at step ${step}: ${names[0]} above, ${names[1]} below` },
+      make("svg:text.strong", { x: LEFT, y: 14 }, `Scores, ${name}`), make("svg:text.told", { x: LEFT + WIDTH, y: 14, "text-anchor": "end" }, "share of pixels, logarithmic"));
     counts.forEach((bins, kind) => {
       const all = bins.reduce((a, b) => a + b, 0), bars = bins.map((b, i) => {
         const h = b ? Math.max(2, half * (1 + Math.log10(b / all) / 5)) : 0;

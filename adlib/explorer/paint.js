@@ -19,7 +19,7 @@ class Paint extends Playground {
     const canvas = this.picture.canvas;
     canvas.tabIndex = this.live ? 0 : -1, canvas.setAttribute("role", this.live ? "application" : "img");
     this.ring = make("span.ring", { "aria-hidden": true });
-    this.maps = runs.map((name) => ({ name, ...layer(2 * size, 2 * size), score: make("td"), verdict: make("td"), ap: make("td"), missed: make("td"), found: make("td") }));
+    this.maps = runs.map((name) => ({ name, ...layer(2 * size, 2 * size), score: make("td"), verdict: make("td"), ap: make("td") }));
     this.levels = make("div.pictures.small"), this.told = make("p.told");
     const range = (label, min, max, step, value, act) => {
       const input = make("input", { type: "range", min, max, step, value, oninput: () => act(+input.value) });
@@ -57,10 +57,10 @@ class Paint extends Playground {
   }
 
   buildTable() {
-    const heads = ["Score / threshold", "Verdict", "Pixel AP", "Largest missed", "Smallest found"];
+    const heads = ["Score / threshold", "Verdict", "Pixel AP"];
     return make("div.wide", {}, make("table", {}, make("caption.unseen", {}, "What the methods say"),
       make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Method"), ...heads.map((h) => make("th", { scope: "col" }, h)))),
-      make("tbody", {}, ...this.maps.map((m) => make("tr", {}, make("th", { scope: "row" }, m.name), m.score, m.verdict, m.ap, m.missed, m.found)))));
+      make("tbody", {}, ...this.maps.map((m) => make("tr", {}, make("th", { scope: "row" }, m.name), m.score, m.verdict, m.ap)))));
   }
 
   async load() {
@@ -231,33 +231,18 @@ class Paint extends Playground {
   }
 
   showMap(map, k, mask) {
-    const { thresholds, size } = this.header, score = this.answer.scores[k], ap = this.answer.ap[k], flagged = score >= thresholds[k], { missed, found } = this.records[k];
-    this.paintHeat(map, k);
-    const { context, canvas } = map, inside = (x, y) => x >= 0 && y >= 0 && x < size && y < size && mask[y * size + x];
-    context.fillStyle = "#00e5ff";
-    for (let i = 0; i < mask.length; i++) {      // a thin line along the rim of what was painted
-      if (!mask[i]) continue;
-      const x = i % size, y = Math.floor(i / size);
-      if (!inside(x - 1, y)) context.fillRect(2 * x, 2 * y, 1, 2);
-      if (!inside(x + 1, y)) context.fillRect(2 * x + 1, 2 * y, 1, 2);
-      if (!inside(x, y - 1)) context.fillRect(2 * x, 2 * y, 2, 1);
-      if (!inside(x, y + 1)) context.fillRect(2 * x, 2 * y + 1, 2, 1);
-    }
+    const { thresholds } = this.header, score = this.answer.scores[k], ap = this.answer.ap[k], flagged = score >= thresholds[k];
+    this.paintHeat(map, k, mask);
     map.score.textContent = `${short(score)} / ${short(thresholds[k])}`, map.score.dataset.value = score;
     map.verdict.textContent = flagged ? "flagged" : "passed", map.verdict.className = flagged ? "flagged" : "";
     map.ap.textContent = ap == null ? "–" : ap.toFixed(3), map.ap.dataset.value = ap ?? "NaN";
-    map.missed.textContent = missed ? `${missed} px` : "–", map.found.textContent = found ? `${found} px` : "–";
-    canvas.setAttribute("aria-label", `Map of ${map.name}: ${map.verdict.textContent}, score ${short(score)}`);
+    map.canvas.setAttribute("aria-label", `Map of ${map.name}: ${map.verdict.textContent}, score ${short(score)}`);
     return `${map.name}: ${map.verdict.textContent}`;
   }
 
-  paintHeat({ context, canvas }, k) {
-    const { side } = this.header, { palette } = this.arrays, { heat } = this;
-    for (let i = 0; i < side * side; i++) {
-      const at = 3 * this.heatOf[k * side * side + i];
-      heat.pixels[i] = rgba(palette[at], palette[at + 1], palette[at + 2]);
-    }
-    heat.context.putImageData(heat.data, 0, 0), context.imageSmoothingQuality = "high", context.drawImage(heat.canvas, 0, 0, canvas.width, canvas.height);
+  paintHeat(map, k, mask) {
+    const { side } = this.header, size = side * side;
+    paintMap(map, this.heat, this.heatOf.subarray(k * size, (k + 1) * size), this.arrays.palette, mask, this.header.size);
   }
 
   showLevels() {
@@ -289,11 +274,11 @@ class Paint extends Playground {
 Paint.style = `
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 12px 22px; }
 .easel { position: relative; max-width: 460px; overflow: hidden; touch-action: none; } .easel canvas { image-rendering: pixelated; } [role=application] { cursor: crosshair; }
-@container (max-width: 560px) { .easel { max-width: 300px; } } .told { margin: 6px 0 0; font-weight: 600; } .ring { position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; pointer-events: none; } .ring:not([style]) { display: none; }
+@container (max-width: 560px) { .easel { max-width: 300px; } } @container (max-width: 300px) { .wide table { font-size: 12px; } .wide :is(th, td) { padding: 2px 4px 2px 0; } } .told { margin: 6px 0 0; font-weight: 600; } .ring { position: absolute; border: 1px solid #fff; outline: 1px solid #000; border-radius: 50%; pointer-events: none; } .ring:not([style]) { display: none; }
 canvas { display: block; width: 100%; aspect-ratio: 1; border-radius: 3px; } canvas:focus-visible { outline-offset: -3px; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 8px; max-width: 560px; } .small { max-width: 330px; grid-template-columns: repeat(3, 1fr); margin-top: 8px; }
 figure { margin: 0; max-width: 300px; } figcaption { font-size: 13px; padding-top: 3px; } h3 { margin-top: 12px; }
-.wide { overflow-x: auto; margin-top: 8px; } table { width: 100%; } thead th { white-space: normal; vertical-align: bottom; } thead th:first-child { text-align: left; padding-left: 0; }
+.wide { overflow-x: auto; margin-top: 8px; } table { width: 100%; } thead th, tbody td { white-space: normal; vertical-align: bottom; } thead th:first-child { text-align: left; padding-left: 0; }
 .flagged { color: var(--anomalous); font-weight: 600; } .share { display: block; margin: 6px 0; overflow-wrap: anywhere; } .bar > .segments { flex-wrap: wrap; }
 `;
 

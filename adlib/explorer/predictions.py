@@ -1,11 +1,13 @@
 """Predict, then reveal: small forms in the lessons, and how well their answers were calibrated.
 
 Answers are kept in `predictions.json` among the runs. Nothing here ever stops a notebook that is run as a whole:
-without an answer, the reveal says so and what this run found.
+without an answer, what the run found stands folded below, and the form may still be answered before it is opened.
 """
 
+import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +30,16 @@ class Prediction(Playground):
         `choice`, the place of the chosen answer or the guessed number, and `sure`, a probability; empty without one.
     note : str
         What became of the answer.
+    seen : bool
+        Whether the reader has looked at what the run found; a later answer does not count.
     """
 
-    STATE = ("answer", "note")
+    STATE = ("answer", "note", "seen")
     title = "Prediction"
     _esm = read_script("predict.js")
     answer = traitlets.Dict().tag(sync=True)
     note = traitlets.Unicode("not answered").tag(sync=True)
+    seen = traitlets.Bool().tag(sync=True)
 
     def __init__(self, name: str, question: str, choices: Sequence[str] | None = None, *,
                  between: tuple[float, float] = (0, 1), within: float = 0.0, unit: str = "",
@@ -43,14 +48,15 @@ class Prediction(Playground):
         self.choices = None if choices is None else list(map(str, choices))
         self.between, self.within, self.unit = between, within, unit
         entry = read_predictions(out_dir).get(name, {})
-        self.revealed = "right" in entry or (name in asked and asked[name].revealed)
+        self.truth: float | Sequence[str] | None = None     # once it is revealed
         self._loaded = False
         said = entry.get("choice")
         known = isinstance(said, float | int) if self.choices is None else said in self.choices
         if known and self.choices:
             said = self.choices.index(said)
         super().__init__(answer={"choice": said, "sure": entry["sure"]} if known else {},
-                         note="your answer of an earlier session" if known else "not answered")
+                         note="your answer of an earlier session" if known else "not answered",
+                         seen="right" in entry or (name in asked and asked[name].seen))
         self._loaded, asked[name] = True, self
 
     @property
@@ -62,22 +68,34 @@ class Prediction(Playground):
     def words(self, said: str | float) -> str:
         return said if isinstance(said, str) else f"{said:.4g} {self.unit}".rstrip()
 
-    def is_right(self, truth: float | Sequence[str]) -> bool:
+    def is_right(self) -> bool:
         """One of the right answers, or a number that is as near as was asked for."""
-        return self.said in truth if isinstance(truth, Sequence) else abs(self.said - truth) <= self.within + 1e-9
+        if isinstance(self.truth, Sequence):
+            return self.said in self.truth
+        return abs(self.said - self.truth) <= self.within + 1e-9
 
     @traitlets.observe("answer")
     def _keep(self, change) -> None:
         if self._loaded and self.answer:
-            entry = {"question": self.question, "choice": self.said, "sure": self.answer["sure"], "late": self.revealed}
-            self.note = "kept, but the answer had been shown: it does not count" if self.revealed else "kept"
+            entry = {"question": self.question, "choice": self.said, "sure": self.answer["sure"], "late": self.seen}
+            self.note = "kept, but you had seen what the run found: it does not count" if self.seen else "kept"
             keep_prediction(self.out_dir, self.name, entry)
+            if self.truth is not None and not self.seen:
+                self.note = f"kept: {self.judge()}"
+
+    def judge(self) -> str:
+        """Whether the answer is right, which is kept too."""
+        right = bool(self.is_right())
+        keep_prediction(self.out_dir, self.name, read_predictions(self.out_dir).get(self.name, {}) | {"right": right})
+        self.seen = True
+        return "right" if right else "wrong"
 
     def _contents(self, *, static: bool = False) -> tuple[dict, dict]:
         low, high = self.between
         step = 1 if all(isinstance(x, int) for x in (low, high, self.within)) else (high - low) / 100
         number = {"between": [low, high], "within": self.words(self.within), "step": step, "unit": self.unit}
-        return {"question": self.question, "choices": self.choices or []} | (number if self.choices is None else {}), {}
+        header = {"name": self.name, "question": self.question, "choices": self.choices or []}
+        return header | (number if self.choices is None else {}), {}
 
 
 def ask(name: str, question: str, choices: Sequence[str] | None = None, *, between: tuple[float, float] = (0, 1),
@@ -96,11 +114,31 @@ def highest(values: Mapping[str, float], *, lowest: bool = False) -> list[str]:
     return [name for name, value in known.items() if value == max(known.values())]
 
 
+@dataclass
+class Finding:
+    """What a run found: a line of text, and on a page folded until it is asked for or the form has been answered."""
+
+    name: str
+    prediction: str         # what the reader said, or that nothing was said
+    found: str
+    folded: bool
+
+    def __repr__(self) -> str:
+        return f"Prediction: {self.prediction}. {self.found}"
+
+    def _repr_html_(self) -> str:
+        told = html.escape(self.found if self.folded else str(self))
+        return (f'<details data-adlib-finding="{html.escape(self.name)}"{"" if self.folded else " open"}>'
+                f"<summary>Show what the run found</summary><p>{told}</p></details>")
+
+
 def reveal(name: str, truth: str | float | Sequence[str] | None) -> None:
-    """Say what this run found, and whether the reader's prediction was right.
+    """Say what this run found, and whether the reader's prediction was right; folded if there is none yet.
 
     The truth is a number, an answer or several equally right ones; None, NaN or none where this run cannot tell.
     """
+    from IPython.display import display
+
     form = asked.get(name)
     if isinstance(truth, str):
         truth = [truth]
@@ -111,17 +149,14 @@ def reveal(name: str, truth: str | float | Sequence[str] | None) -> None:
         found = f"This run says: {' or '.join(form.words(x) if form else str(x) for x in parts)}."
         if form and form.choices and not set(parts) <= set(form.choices):
             found += " (That is not among the answers.)"
-    if form is None or not form.answer:
-        print(f"Prediction: not answered. {found}")
-    elif truth is None:
-        print(f"Prediction: {form.words(form.said)}. {found}")
-    else:
-        right, sure = form.is_right(truth), form.answer["sure"]
-        print(f"Prediction: {form.words(form.said)}, {100 * sure:.0f} % sure: {'right' if right else 'wrong'}. {found}")
-        entry = read_predictions(form.out_dir).get(name, {})
-        keep_prediction(form.out_dir, name, entry | {"right": bool(right)})
+    prediction = "not answered"
     if form:
-        form.revealed = True
+        form.truth = truth
+        if form.answer:
+            prediction = form.words(form.said)
+            if truth is not None:
+                prediction += f", {100 * form.answer['sure']:.0f} % sure: {form.judge()}"
+    display(Finding(name, prediction, found, folded=form is not None and not form.answer))
 
 
 def read_predictions(out_dir: str | Path) -> dict[str, dict]:

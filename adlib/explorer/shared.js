@@ -8,8 +8,7 @@ export function unpack(view) {
     ? new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : view;
   const length = Number(new DataView(buffer).getBigUint64(at0, true)), begin = at0 + 8 + length;
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, at0 + 8, length)));
-  const types = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array,
-                  float64: Float64Array };
+  const types = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array, float64: Float64Array };
   const arrays = {};
   for (const [name, [type, at, bytes]] of Object.entries(header.arrays)) {
     const array = new types[type](buffer, begin + at, bytes / types[type].BYTES_PER_ELEMENT);
@@ -97,6 +96,20 @@ function layer(width, height) {
   return { canvas, context, data, pixels: new Uint32Array(data.data.buffer) };
 }
 
+/** Enlarge a map of colour numbers onto a layer, with a thin line along the rim of a mask, if there is one. */
+function paintMap({ context, canvas }, heat, numbers, palette, mask, side) {
+  numbers.forEach((n, p) => { heat.pixels[p] = rgba(palette[3 * n], palette[3 * n + 1], palette[3 * n + 2]); });
+  heat.context.putImageData(heat.data, 0, 0), context.imageSmoothingQuality = "high", context.drawImage(heat.canvas, 0, 0, canvas.width, canvas.height);
+  const by = canvas.width / side, thin = by / 2, inside = (x, y) => x >= 0 && y >= 0 && x < side && y < side && mask[y * side + x];
+  context.fillStyle = "#00e5ff";
+  for (let p = 0; mask && p < mask.length; p++) {
+    for (const [dx, dy] of mask[p] ? [[-1, 0], [1, 0], [0, -1], [0, 1]] : []) {
+      const x = p % side, y = Math.floor(p / side);
+      if (!inside(x + dx, y + dy)) context.fillRect(by * x + (dx > 0 ? thin : 0), by * y + (dy > 0 ? thin : 0), dx ? thin : by, dy ? thin : by);
+    }
+  }
+}
+
 /** A set of axes from 0 to a limit each: a picture with an empty curve, an area, a point, and where values lie in it. */
 function axes(title, xLabel, yLabel, limit = 1) {
   const left = 40, top = 24, width = 210, height = 150;
@@ -145,10 +158,8 @@ class Playground {
     this.section = make("section.adlib", { role: "group", "aria-label": this.header.title });
     this.status = make("p.unseen", { role: "status" });
     this.root.replaceChildren(make("style", {}, STYLE + this.constructor.style), this.section);
-    this.build();
-    this.section.append(this.status);
-    this.watch();
-    this.show();
+    this.build(), this.section.append(this.status);
+    this.watch(), this.show();
   }
 
   get = (name) => this.model.get(name);
@@ -173,8 +184,7 @@ class Playground {
     for (const name of this.constructor.watched) this.model.on(`change:${name}`, this.heard);
     this.themes = new MutationObserver(() => this.setTheme());
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
-    this.dark = matchMedia("(prefers-color-scheme: dark)");
-    this.dark.addEventListener("change", this.setTheme);
+    this.dark = matchMedia("(prefers-color-scheme: dark)"), this.dark.addEventListener("change", this.setTheme);
     this.setTheme();
   }
 
@@ -185,9 +195,7 @@ class Playground {
 
   close() {
     for (const name of this.constructor.watched) this.model.off?.(`change:${name}`, this.heard);
-    this.themes.disconnect();
-    this.dark.removeEventListener("change", this.setTheme);
-    cancelAnimationFrame(this.frame), clearTimeout(this.saving), clearTimeout(this.telling);
+    this.themes.disconnect(), this.dark.removeEventListener("change", this.setTheme), cancelAnimationFrame(this.frame), clearTimeout(this.saving), clearTimeout(this.telling);
   }
 }
 

@@ -17,7 +17,7 @@ const LINKS = [["validation", "same quantile of validation scores"], ["quantile"
 const BINS = 88;
 const GUTTER = 86;      // px, left of the histograms: their labels
 const FINE = 1 / 400, COARSE = 1 / 20;      // of the axis: what an arrow and a page key move, at most
-const SQUEEZED = 0.05;      // where the lower half of the images share less of the score axis than this, at its end, ranks come first
+const SQUEEZED = 0.05;      // where the lower half of the images share less of the score axis than this, at its end, the share of pixels comes first
 const FACTOR = 3;       // canvas pixels per map pixel, each way
 
 // Data ---------------------------------------------------------------------------------------------------------------
@@ -506,7 +506,7 @@ class Explorer extends Playground {
         this.field.value = short(this.method.edges[this.code]);
       } });
     this.reached = make("span.quiet");
-    this.axisChoice = select("Axis", [["score", "score"], ["share", "rank (share of pixels)"]], (v) => this.setAxis(v));
+    this.axisChoice = select("Axis", [["score", "score"], ["share", "share of pixels above"]], (v) => this.setAxis(v));
     this.linkChoice = this.methods.length > 1 ? select("Other methods", LINKS.filter(([value]) => value !== "validation" || this.method.anchors), (v) => this.setLink(v)) : null;
     this.plots = make("div.plots");
     this.slider = make("input.slider", { type: "range", min: 0, max: 10000, step: 1, "aria-label": "Threshold",
@@ -657,8 +657,8 @@ class Explorer extends Playground {
     const kinds = header.labels ? ["normal", "anomalous"] : ["all", ""];
     const below = header.masks ? "anomalous" : "of anomalous";
     const panels = [
-      { at: 16, half: 50, bars: pixels.map(log), title: "Pixels", unit: "log share", kinds: header.masks || !header.labels ? kinds : ["of normal", below] },
-      { at: 136, half: 34, bars: images.map(line), title: "Images", unit: `up to ${top}`, kinds }];
+      { at: 16, half: 50, bars: pixels.map(log), title: "Pixels", unit: "height: share of pixels, logarithmic", kinds: header.masks || !header.labels ? kinds : ["of normal", below] },
+      { at: 136, half: 34, bars: images.map(line), title: "Images", unit: `height: number of images, ${top} at most`, kinds }];
     const height = 246, clip = `${this.id}clip`;
     this.clip = svg("rect", { y: 0, height });
     const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
@@ -681,7 +681,7 @@ class Explorer extends Playground {
       const text = (y, what, kind) => make(`svg:text.${kind}`, { x: GUTTER - 8, y, "text-anchor": "end" }, what);
       picture.append(text(middle - 18, names[0], "normal"), text(middle + 4, title, "strong"));
       if (names[1]) picture.append(text(middle + 26, names[1], "anomalous"));
-      picture.append(text(middle - 40, unit, "unit"));
+      picture.append(make("svg:text.unit", { x: width - right, y: at - 5, "text-anchor": "end" }, unit));
     }
     const ticks = this.ticks(inner);
     for (const [position, label] of ticks) {
@@ -690,8 +690,8 @@ class Explorer extends Playground {
                      make("svg:text.unit", { x, y: 224, "text-anchor": "middle" }, label));
     }
     picture.append(make("svg:line.rule", { x1: GUTTER, x2: width - right, y1: 206, y2: 206 }),
-                   make("svg:text.unit", { x: GUTTER + inner / 2, y: 241, "text-anchor": "middle" },
-                        this.axis === "score" ? "anomaly score" : "share of all pixels at or above the threshold"));
+                   make("svg:text.unit", { x: width - right, y: 241, "text-anchor": "end" },
+                        this.axis === "score" ? "anomaly score" : "share of pixels at or above, logarithmic"));
     this.line = svg("g", { class: "line" }, svg("line", { y1: 2, y2: 206 }), svg("path", { d: "M-6 0h12l-6 8z" }),
                     svg("rect", { x: -9, y: 0, width: 18, height: 206, fill: "transparent" }));
     picture.append(this.line);

@@ -209,6 +209,23 @@ def test_squeezed_scores_begin_on_ranks_and_an_arrow_moves_little(opened):
     assert 0 < state(page)["threshold"] - before < 0.05 * before
 
 
+@pytest.mark.parametrize("width", [340, 1100])
+def test_the_axes_say_in_words_what_they_show(opened, width):
+    page = opened(ThresholdExplorer(**case()), width=width)
+    for axis, words in {"share": "share of pixels at or above, logarithmic", "score": "anomaly score"}.items():
+        page.get_by_role("combobox", name="Axis").select_option(axis)
+        drawn(page, "")
+        plot = page.locator(".plots svg")
+        told = plot.locator("text").all_text_contents()
+        most = max(int(x) for text in told for x in re.findall(r"height: number of images, (\d+) at most", text))
+        assert 1 <= most <= 10
+        assert {words, "height: share of pixels, logarithmic"} <= set(told)
+        outside = plot.evaluate("""(svg) => { const all = svg.getBoundingClientRect();
+            return [...svg.querySelectorAll("text")].filter((text) => { const box = text.getBoundingClientRect();
+                return box.left < all.left - 1 || box.right > all.right + 1; }).map((text) => text.textContent); }""")
+        assert outside == []
+
+
 def test_even_scores_begin_on_scores(opened):
     assert opened(ThresholdExplorer(**case())).get_by_role("combobox", name="Axis").input_value() == "score"
 
@@ -645,7 +662,7 @@ curves""", "noise = noise_playground()\nnoise", """from adlib.explorer import Pa
 PaintADefect(FOLDERS)""", "film()",
     "from adlib.explorer import predictions\npredictions.ask('x', 'Is it?', ['yes', 'no'], out_dir=OUT_DIR)",
     "predictions.reveal('x', 'yes')",
-    "predictions.ask('y', 'How many?', between=(0, 6), within=1, out_dir=OUT_DIR)",
+    "predictions.ask('y', 'How many?', between=(0, 6), within=1, out_dir=OUT_DIR)", "predictions.reveal('y', 4)",
     "print(curves.numbers()['pixel_ap'], noise.seed)"]
 
 
@@ -688,33 +705,44 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
     assert abs(np.array(page.evaluate(f"[...{paint}.heatOf]")) - maps[0].ravel().astype(int)).max() <= 1
     page.get_by_label("levels of").check()
     page.wait_for_function(f"{paint}.heatOf.length === 4 * 64 * 64")
-    shoot(page, "lab_paint")
+    for width in (600, 1300):       # px of the window: no column of the table is cut
+        page.set_viewport_size({"width": width, "height": 1000})
+        canvas.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        shoot(page, f"lab_paint_{width}")
+        seen, whole = (page.locator(".wide", has_text="Verdict").evaluate(f"(e) => e.{what}Width")
+                       for what in ("client", "scroll"))
+        assert whole <= seen
     for _ in range(7):
         page.get_by_role("button", name="Undo").click()
     page.wait_for_function(f"{paint}.answered === {paint}.stroke")
     assert page.evaluate(f"[...{paint}.now]") == made.image.permute(1, 2, 0).ravel().tolist()
 
-    # a prediction is kept; this one comes after its answer
+    # after Run All what the run found is folded, and opens with the answer, which counts
+    finding = page.locator("details[data-adlib-finding=x]")
+    assert not finding.get_by_text("This run says: yes.").is_visible()
     page.get_by_role("radio", name="yes").check()
     page.get_by_role("slider", name="How sure?").fill("90")
     keep = page.get_by_role("button", name="Keep my prediction")
     keep.first.click()
-    page.get_by_text("it does not count").wait_for()
-    kept = {"question": "Is it?", "choice": "yes", "sure": 0.9, "late": True}
+    page.get_by_text("kept: right").wait_for()
+    assert finding.get_by_text("This run says: yes.").is_visible()
+    kept = {"question": "Is it?", "choice": "yes", "sure": 0.9, "late": False, "right": True}
     assert read_predictions(tmp_path) == {"x": kept}
 
-    # a number is none before its slider was moved
+    # a number is none before its slider was moved; and an answer does not count after a look at what was found
     assert keep.nth(1).is_disabled()
+    shoot(page, "lab_prediction")
+    page.locator("details[data-adlib-finding=y] summary").click()
     page.get_by_role("slider", name="Your guess").press("ArrowRight")
     keep.nth(1).click()
-    wait_for(lambda: read_predictions(tmp_path).get("y"))
-    assert read_predictions(tmp_path)["y"] == {"question": "How many?", "choice": 4, "sure": 0.5, "late": False}
-    shoot(page, "lab_prediction")
+    page.get_by_text("it does not count").wait_for()
+    assert read_predictions(tmp_path)["y"] == {"question": "How many?", "choice": 4, "sure": 0.5, "late": True}
 
     # Python hears of what is moved
     page.evaluate(f"{widgets}[0].set({{truth: {widgets}[0].get('truth').map((_, i) => i === 16)}})")
     page.evaluate(f"{widgets}[1].set({{seed: 41}}), {widgets}.forEach((w) => w.model.save_changes())")
-    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 7;
+    page.evaluate("""() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 8;
                              return window.jupyterapp.commands.execute('notebook:run-cell'); }""")
     page.locator(".jp-OutputArea-output pre", has_text=re.compile(r"0\.5\d* 41")).wait_for()
     assert errors == []

@@ -1,6 +1,7 @@
 """Predictions: kept, revealed, judged; and never in the way of a notebook that is run as a whole."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -85,9 +86,47 @@ def test_without_an_answer_a_notebook_goes_on(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_answer_after_the_reveal_does_not_count(tmp_path):
+def pages(monkeypatch) -> list[str]:
+    """What `reveal` displays on a page, from now on."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda found: shown.append(found._repr_html_()))
+    return shown
+
+
+def test_what_the_run_found_is_folded_until_there_is_an_answer(tmp_path, monkeypatch):
+    shown, form = pages(monkeypatch), ask("00-a", "Is it?", ["yes", "a < b"], out_dir=tmp_path)
+    reveal("00-a", "a < b")
+    form.answer = {"choice": 1, "sure": 0.8}
+    reveal("00-a", "a < b")
+    reveal("never-asked", "yes")
+    fold, told = zip(*(re.fullmatch(r"<details data-adlib-finding=(.*)><summary>Show what the run found</summary>"
+                                    r"<p>(.*)</p></details>", x).groups() for x in shown), strict=True)
+    assert fold == ('"00-a"', '"00-a" open', '"never-asked" open')
+    assert told == ("This run says: a &lt; b.", "Prediction: a &lt; b, 80 % sure: right. This run says: a &lt; b.",
+                    "Prediction: not answered. This run says: yes.")
+
+
+def test_an_answer_counts_if_the_fold_was_not_opened(tmp_path):
+    """So the questions of a notebook that was run as a whole can still be answered."""
     form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
     reveal("00-a", "no")
+    form.answer = {"choice": 1, "sure": 0.9}
+    assert form.note == "kept: right"
+    assert judged_predictions(tmp_path) == [(0.9, True)]
+    form.answer = {"choice": 0, "sure": 0.9}        # the fold has opened by then
+    assert "does not count" in form.note
+    assert judged_predictions(tmp_path) == []
+    form = ask("00-b", "Can it be told?", CHOICES, out_dir=tmp_path)
+    reveal("00-b", None)
+    form.answer = {"choice": 1, "sure": 0.9}
+    assert form.note == "kept"
+    assert judged_predictions(tmp_path) == []
+
+
+def test_an_answer_after_a_look_does_not_count(tmp_path):
+    form = ask("00-a", "Is it?", CHOICES, out_dir=tmp_path)
+    reveal("00-a", "no")
+    form.seen = True        # the browser says so
     form.answer = {"choice": 1, "sure": 1.0}
     assert "does not count" in form.note
     reveal("00-a", "no")
@@ -140,4 +179,4 @@ def test_the_form_holds_the_question_and_the_choices(tmp_path):
     page = ask("00-a", "Is <it>?", CHOICES, out_dir=tmp_path).to_html(tmp_path / "form.html").read_text()
     assert "<it>" not in page
     header, _ = ask("00-a", "Is <it>?", CHOICES, out_dir=tmp_path)._contents()
-    assert header == json.loads(json.dumps({"question": "Is <it>?", "choices": CHOICES}))
+    assert header == json.loads(json.dumps({"name": "00-a", "question": "Is <it>?", "choices": CHOICES}))
