@@ -106,7 +106,7 @@ class Film extends Playground {
   drawHistogram({ name }, { counts, scale, step }) {
     const half = HEIGHT / 2, middle = TOP + half, n = counts[0].length, width = WIDTH / n, names = this.header.masks ? ["normal pixels", "defects"] : ["normal images", "anomalous images"];
     const picture = svg("svg", { viewBox: `0 0 ${LEFT + WIDTH + 14} 200`, role: "img", "aria-label": `Histograms of ${name}'s scores at step ${step}: ${names[0]} above, ${names[1]} below` },
-      make("svg:text.strong", { x: LEFT, y: 14 }, `Scores, ${name}`), make("svg:text.told", { x: LEFT + WIDTH, y: 14, "text-anchor": "end" }, "share of pixels, logarithmic"));
+      make("svg:text.strong", { x: LEFT, y: 14 }, name), make("svg:text.told", { x: LEFT + WIDTH, y: 14, "text-anchor": "end" }, "share at each score, logarithmic"));
     counts.forEach((bins, kind) => {
       const all = bins.reduce((a, b) => a + b, 0), bars = bins.map((b, i) => {
         const h = b ? Math.max(2, half * (1 + Math.log10(b / all) / 5)) : 0;

@@ -119,6 +119,7 @@ class Finding:
     """What a run found: a line of text, and on a page folded until it is asked for or the form has been answered."""
 
     name: str
+    question: str
     prediction: str         # what the reader said, or that nothing was said
     found: str
     folded: bool
@@ -127,9 +128,9 @@ class Finding:
         return f"Prediction: {self.prediction}. {self.found}"
 
     def _repr_html_(self) -> str:
-        told = html.escape(self.found if self.folded else str(self))
-        return (f'<details data-adlib-finding="{html.escape(self.name)}"{"" if self.folded else " open"}>'
-                f"<summary>Show what the run found</summary><p>{told}</p></details>")
+        name, question, told = map(html.escape, (self.name, self.question, self.found if self.folded else str(self)))
+        return (f'<details data-adlib-finding="{name}"{"" if self.folded else " open"}>'
+                f"<summary>Show what the run found: <em>{question}</em></summary><p>{told}</p></details>")
 
 
 def reveal(name: str, truth: str | float | Sequence[str] | None) -> None:
@@ -156,7 +157,8 @@ def reveal(name: str, truth: str | float | Sequence[str] | None) -> None:
             prediction = form.words(form.said)
             if truth is not None:
                 prediction += f", {100 * form.answer['sure']:.0f} % sure: {form.judge()}"
-    display(Finding(name, prediction, found, folded=form is not None and not form.answer))
+    question = form.question if form else "a question that was not asked"
+    display(Finding(name, question, prediction, found, folded=form is not None and not form.answer))
 
 
 def read_predictions(out_dir: str | Path) -> dict[str, dict]:

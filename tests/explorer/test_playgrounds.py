@@ -436,7 +436,7 @@ def test_a_form_without_a_kernel_shows_what_was_asked(opened, tmp_path):
 @in_chromium
 def test_a_page_unfolds_what_the_run_found_once_it_was_guessed(opened, tmp_path):
     pages = [ask(name, "Is it?", ["yes", "no"], out_dir=tmp_path)._form() for name in "xy"]
-    pages += [Finding(name, "not answered", f"This run says: {said}.", folded=True)._repr_html_()
+    pages += [Finding(name, "Is it?", "not answered", f"This run says: {said}.", folded=True)._repr_html_()
               for name, said in {"x": "yes", "y": "no"}.items()]
     path = tmp_path / "page.html"
     path.write_text('<!doctype html><html lang="en"><meta charset="utf-8"><title>x</title>' + "\n".join(pages))
