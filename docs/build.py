@@ -144,7 +144,8 @@ def of_readme(begin: str, end: str) -> str:
 
 def results_table() -> str:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(r"^\| method \| image AUROC.*?(?=\n\n)", readme, re.M | re.S)[0]
+    table = re.search(r"^\| method \| image AUROC.*?(?=\n\n)", readme, re.M | re.S)[0]
+    return table.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def afterwards() -> dict[str, str]:
@@ -187,7 +188,7 @@ def gallery_of(lesson: Lesson) -> str:
 
 
 def first_sentence(caption: str) -> str:
-    return re.split(r"(?<=\.)\s", re.sub(r"[`$\\]", "", caption))[0]
+    return re.split(r"(?<=\.)(?<!Fig\.)\s", re.sub(r"[`$\\]", "", caption))[0]
 
 
 if __name__ == "__main__":

@@ -54,6 +54,16 @@ def widget():
     return new_output("display_data", data={"text/html": ThresholdExplorer(maps + masks, images, masks)._form()})
 
 
+def prediction(folder: Path) -> tuple:
+    """A form, and what the run found."""
+    from adlib.explorer.predictions import Finding, ask
+
+    form = ask("01-x", "What will it become?", ["nothing", "a third"], out_dir=folder)
+    found = Finding("01-x", form.question, "not answered", "This run says: a third.", folded=True)
+    return (new_output("display_data", data={"text/html": form._form(), "text/plain": "x"}),
+            new_output("display_data", data={"text/html": found._repr_html_(), "text/plain": repr(found)}))
+
+
 def small_lesson(title: str, *cells, folder: str = "/srv/somebody/adlib"):
     """An executed lesson of a few cells, as papermill leaves it."""
     head = (f"# {title}\n\nA teacher and a student.\n\nAfter this lesson you can\n\n- **derive** the loss;\n\n"
@@ -74,6 +84,7 @@ def small_lesson(title: str, *cells, folder: str = "/srv/somebody/adlib"):
 
 
 def write_small_lessons(folder: Path) -> None:
+    form, found = prediction(folder)
     one = small_lesson(
         "01 · STFPM: a small one",
         new_markdown_cell("## 1 · The loss\n\nThe angle, by its cosine:\n\n$$\\ell(p) = 1 - \\cos\\angle(t, s)$$\n\n"
@@ -84,6 +95,9 @@ def write_small_lessons(folder: Path) -> None:
         new_code_cell("from adlib import metrics\n\nmetrics.auroc([1, 2], [0, 1])", id="fall", outputs=[
             said("It falls to **zero**."), new_output("stream", name="stdout", text="run written to "
                                                       "/srv/somebody/adlib/runs/stfpm/demo\n")]),
+        new_code_cell('predictions.ask("01-x", "What will it become?", ["nothing", "a third"])', id="ask",
+                      outputs=[form]),
+        new_code_cell('predictions.reveal("01-x", "a third")', id="reveal", outputs=[found]),
         new_code_cell("draw()", id="figure", outputs=[picture("A row of noise."), said("*Noise with $\\sigma$ of 4.*")],
                       metadata={"tags": ["cover"]}),
         new_code_cell("draw()", id="again", outputs=[picture("The same."), said("*Once more. And more.*")]),
@@ -137,7 +151,7 @@ def test_a_lesson_as_a_page(book):
     assert "run written to runs/stfpm/demo" in text
     assert "budget smoke, category circuit, seed 0" in text
     assert "injected" not in text
-    assert re.search(r"The loss</[^>]*>[^<]*, 12 s", text), "six cells of two seconds"
+    assert re.search(r"The loss</[^>]*>[^<]*, 16 s", text), "eight cells of two seconds"
     assert re.search(r'<a class="right-next"\s+href="02_destseg.html"', text)
 
 
@@ -174,7 +188,8 @@ def test_recall_asks_and_folds_the_answer(book):
     assert "a = torch.ones(1, 2, 1, 1)" in plain, "what is given is shown"
     assert "How far does it fall?" in plain
     assert "derive the loss" in plain
-    for answer in ("cosine_distance(a, b)", r"\cos\angle", "zero", "The student imitates"):
+    assert "What will it become?" in plain
+    for answer in ("cosine_distance(a, b)", r"\cos\angle", "zero", "The student imitates", "a third"):
         assert answer not in plain
         assert any(answer in unescape(re.sub(r"<[^>]*>", "", fold)) for fold in folds), answer
 
@@ -196,6 +211,19 @@ def test_the_gallery_leads_to_each_figure(book):
     assert all((book / tile[3]).exists() for tile in tiles)
 
 
+def test_the_first_sentence_of_a_caption_is_whole():
+    import build
+
+    assert build.first_sentence("Maps of a level (after Fig. 1). And more.") == "Maps of a level (after Fig. 1)."
+    assert build.first_sentence("No other sentence") == "No other sentence"
+
+
+def test_a_lesson_folds_what_its_run_found(book):
+    folds = re.findall(r"<details data-adlib-finding=.*?</details>", page(book, "lessons/01_stfpm.html"), re.S)
+    assert len(folds) == 1
+    assert "This run says: a third." in folds[0]
+
+
 def test_the_front_page(book):
     text = page(book, "index.html")
     assert "data-fills" in text, "a live explorer"
@@ -203,6 +231,7 @@ def test_the_front_page(book):
     assert "7 minutes to read, executed in 42 s" in text
     assert "Afterwards you can train and explain student-teacher feature pyramid matching." in text
     assert re.search(r"<td>.*destseg.*</td>", text)
+    assert re.search("<td>.*\\d\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}\\d.*</td>", text)
     assert "make demo" in text
 
 

@@ -126,7 +126,7 @@ class Film extends Playground {
 
 Film.style = `
 .time { flex-wrap: nowrap; } .steps { flex: 1; min-width: 60px; } .time output { min-width: 84px; } .time button { min-width: 66px; }
-.reel { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 10px; margin-top: 10px; max-width: 1000px; } figure { margin: 0; } figcaption { font-size: 13px; }
+.reel { display: grid; grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); gap: 10px; margin-top: 10px; max-width: 1000px; } figure { margin: 0; } figcaption { font-size: 13px; }
 canvas { display: block; width: 100%; aspect-ratio: 1; border-radius: 3px; } canvas + canvas { margin-top: 4px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 260px), 1fr)); gap: 8px 16px; margin-top: 8px; } svg { width: 100%; max-width: 420px; }
 .now { stroke: var(--anomalous); stroke-dasharray: 3 3; }

@@ -218,8 +218,8 @@ button, select, .number { font: inherit; color: inherit; background: var(--raise
 button { cursor: pointer; } button:hover:not(:disabled) { border-color: var(--quiet); } button:disabled { opacity: .4; cursor: default; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .segments { display: flex; border: 1px solid var(--line); border-radius: 4px; padding: 0; margin: 0; min-width: 0; }
-.segments label { flex: 1; text-align: center; cursor: pointer; display: block; } .segments label + label { border-left: 1px solid var(--line); }
-.segments input { position: absolute; opacity: 0; } .segments span { display: block; padding: 3px 8px; }
+.segments label { flex: 1; text-align: center; cursor: pointer; display: grid; align-content: stretch; } .segments label + label { border-left: 1px solid var(--line); }
+.segments input { position: absolute; opacity: 0; } .segments span { display: grid; align-content: center; padding: 3px 8px; }
 .segments input:checked + span { background: var(--ink); color: var(--ground); }
 .segments input:focus-visible + span { outline: 3px solid var(--focus); outline-offset: 2px; }
 text { font-size: 12px; fill: var(--ink); } text.unit { fill: var(--quiet); font-size: 11.5px; } text.strong { font-weight: 600; }
