@@ -1,4 +1,4 @@
-"""The command line: python -m adlib demo | run | try | score | export | sweep | results | page | data."""
+"""The command line: python -m adlib demo | run | try | score | export | sweep | results | page | reference | data."""
 
 import argparse
 import os
@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_sweep(commands.add_parser("sweep", help="many ledger runs: methods x categories x seeds, or a named ablation"))
     add_results(commands.add_parser("results", help="the ledger as tables, the papers' numbers beside ours"))
     add_page(commands.add_parser("page", help="executed notebooks as pages that need no kernel and no network"))
+    add_reference(commands.add_parser("reference", help="the long-trained students of the lessons, made anew"))
     data = commands.add_parser("data", help="look at a data set, or fetch one").add_subparsers(required=True)
     add_describe(data.add_parser("describe", help="print what an MVTec-layout folder holds, and what is missing"))
     add_fetch(data.add_parser("fetch", help="download an archive, check it and unpack it into data/"))
@@ -195,6 +196,29 @@ def run_page(options: argparse.Namespace) -> int:
 
     for notebook in options.notebooks:
         print(f"page: {write_page(notebook)}", flush=True)
+    return 0
+
+
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--methods", metavar="A,B", default="destseg,masked_rd", help="by default both")
+    parser.add_argument("--category", metavar="CAT", default="circuit")
+    parser.add_argument("--data-root", metavar="DIR", default="data/demo", help="folder of categories, MVTec layout")
+    parser.add_argument("--plan", choices=("reference", "smoke"), default="reference")
+    parser.add_argument("--checkpoints", metavar="DIR", default="runs/reference", help="where a stopped one goes on")
+    parser.add_argument("--out", metavar="DIR", help="where they are stored; by default notebooks/results/reference")
+    parser.set_defaults(command=run_reference)
+
+
+def run_reference(options: argparse.Namespace) -> int:
+    from adlib import demo
+    from adlib.data import load_category
+    from adlib.lessons.reference import STORED, train_reference
+    from adlib.settings import IMAGE_SIZE
+
+    size = IMAGE_SIZE["demo" if options.plan == "reference" else "smoke"]
+    data = load_category(demo.ensure(options.data_root), options.category, image_size=size)
+    for method in options.methods.split(","):
+        train_reference(method, data, plan=options.plan, checkpoints=options.checkpoints, target=options.out or STORED)
     return 0
 
 

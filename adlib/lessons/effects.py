@@ -198,7 +198,8 @@ def plot_effects(table: pd.DataFrame, answers: Mapping[str, str] = ANSWERS) -> F
     height = 0.75 + 0.2 * len(answers)
     figure, axes = new_figure(len(methods), len(levels), width=3.2, height=height, sharex=True, sharey=True)
     colours = {"own": NORMAL, "other": ANOMALOUS, "position": ACCENT,
-               "repaired": NORMAL, "corrupted": ANOMALOUS, "inside": ACCENT}
+               "repaired": NORMAL, "corrupted": ANOMALOUS, "inside": ACCENT,
+               "hidden": NORMAL, "twin_hidden": ANOMALOUS}
     for row, method in zip(axes, methods, strict=True):
         for ax, level in zip(row, levels, strict=True):
             if (method, level) in table.index:
