@@ -715,7 +715,7 @@ class Explorer extends Playground {
     if (this.axis === "share") {
       const decades = Math.log10(Math.max(pixelsAtOrAbove[0], 2)), by = Math.ceil(decades / most);
       return Array.from({ length: Math.floor(decades / by) + 1 }, (_, i) => [(i * by) / decades,
-        i * by <= 4 ? `${+(100 / 10 ** (i * by)).toPrecision(2)} %` : `1e−${i * by - 2} %`]);
+        i * by <= 6 ? `${+(100 / 10 ** (i * by)).toPrecision(2)} %` : `1e−${i * by - 2} %`]);
     }
     if (high - low < 1e-9 * Math.max(1, Math.abs(high))) return [[0, short(low)]];
     const rough = (high - low) / most, power = 10 ** Math.floor(Math.log10(rough));
