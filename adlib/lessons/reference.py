@@ -101,7 +101,7 @@ def train_reference(method: str, data: Category, *, plan: str = "reference", see
         fit_long(twins[method], data, twin_stages, copies, seed=seed, checkpoint=folder / f"{name}_twin.ckpt", log=log)
     path = target / f"{name}.pt"
     store_halved(path, model)
-    stored = read_model(path)
+    stored = read_model(path).float()
     table = effects.measure_effects({method: stored}, data, textures=textures, twins=twins, seed=seed)
     write_json(path.with_suffix(".json"), {
         "method": method, "category": data.name, "images": digest([data.train, data.validation]), "plan": steps,
@@ -195,7 +195,7 @@ def read_reference(method: str, category: str, *, folder: str | Path = STORED) -
                                 f"it: python -m adlib reference --methods {method} --category {category}")
     about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     try:
-        model = read_model(path)
+        model = read_model(path).float()
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{portable(path)} was stored by adlib {about['adlib']} and does not fit this one, "

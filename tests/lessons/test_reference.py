@@ -45,6 +45,7 @@ def test_what_is_stored_is_what_was_measured(folder, few, method, network):
     found = reference.load_reference(method, few, folder=folder, log=lines.append)
     assert isinstance(found.model, network)
     assert not found.model.training
+    assert {x.dtype for x in found.model.parameters()} == {torch.float32}       # as it computes, however it is stored
     assert lines == [f"the reference of {method}: {reference.describe_training(found.about)}"]
     steps = sum(number for name, number in reference.PLANS["smoke"][method].items() if name.endswith("steps"))
     assert found.about["steps"] == steps
