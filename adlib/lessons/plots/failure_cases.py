@@ -254,11 +254,13 @@ def disagreement(data: Category, chosen: list[tuple[int, str]], levels: dict[str
     return figure
 
 
-def painted_images(images: Tensor, titles: list[str], across: int) -> Figure:
-    """Painted images, (N, 3, S, S) in [0, 1], so many across."""
+def painted_images(images: Tensor, titles: list[str], across: int, *, around: np.ndarray) -> Figure:
+    """Painted images, (N, 3, S, S) in [0, 1], so many across: 96 x 96 of 256 pixels around a (row, column)."""
     figure, axes = panel_grid(len(images), across, width=1.5, height=1.65)
+    y, x = np.clip(around, 48, 256 - 48)
     for ax, image, title in zip(axes, images, titles, strict=True):
         picture(ax, image, title=shorten(title, 40), vmin=0, vmax=1)
+        ax.set(xlim=(x - 48, x + 48), ylim=(y + 48, y - 48))
     return figure
 
 
