@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from adlib import ROOT
 from adlib.lessons import quotes
 from adlib.lessons.quotes.bench import say_bench
 
@@ -45,3 +46,9 @@ def test_the_committed_table_can_be_said():
     text = say_bench(rows)
     assert "nan" not in text
     assert text.count("\n|") >= 5
+
+
+def test_the_readme_quotes_the_committed_table():
+    rows = quotes.read_quoted("bench")
+    assert len(rows)
+    assert say_bench(rows).split("\n\n")[0] in (ROOT / "README.md").read_text(encoding="utf-8")
