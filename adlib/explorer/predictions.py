@@ -133,10 +133,11 @@ class Finding:
                 f"<summary>Show what the run found: <em>{question}</em></summary><p>{told}</p></details>")
 
 
-def reveal(name: str, truth: str | float | Sequence[str] | None) -> None:
+def reveal(name: str, truth: str | float | Sequence[str] | None, more: str = "") -> None:
     """Say what this run found, and whether the reader's prediction was right; folded if there is none yet.
 
     The truth is a number, an answer or several equally right ones; None, NaN or none where this run cannot tell.
+    `more` are sentences that would give it away if they stood elsewhere.
     """
     from IPython.display import display
 
@@ -150,7 +151,7 @@ def reveal(name: str, truth: str | float | Sequence[str] | None) -> None:
         found = f"This run says: {' or '.join(form.words(x) if form else str(x) for x in parts)}."
         if form and form.choices and not set(parts) <= set(form.choices):
             found += " (That is not among the answers.)"
-    prediction = "not answered"
+    prediction, found = "not answered", f"{found} {more}".strip()
     if form:
         form.truth = truth
         if form.answer:

@@ -95,7 +95,7 @@ def pages(monkeypatch) -> list[str]:
 
 def test_what_the_run_found_is_folded_until_there_is_an_answer(tmp_path, monkeypatch):
     shown, form = pages(monkeypatch), ask("00-a", "Is it?", ["yes", "a < b"], out_dir=tmp_path)
-    reveal("00-a", "a < b")
+    reveal("00-a", "a < b", "By far.")
     form.answer = {"choice": 1, "sure": 0.8}
     reveal("00-a", "a < b")
     reveal("never-asked", "yes")
@@ -103,7 +103,8 @@ def test_what_the_run_found_is_folded_until_there_is_an_answer(tmp_path, monkeyp
                        "<p>(.*)</p></details>")
     fold, told = zip(*(parts.fullmatch(x).groups() for x in shown), strict=True)
     assert fold == ('"00-a"', '"00-a" open', '"never-asked" open')
-    assert told == ("This run says: a &lt; b.", "Prediction: a &lt; b, 80 % sure: right. This run says: a &lt; b.",
+    assert told == ("This run says: a &lt; b. By far.",
+                    "Prediction: a &lt; b, 80 % sure: right. This run says: a &lt; b.",
                     "Prediction: not answered. This run says: yes.")
 
 
