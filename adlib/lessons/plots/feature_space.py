@@ -21,6 +21,7 @@ from adlib.lessons.plots import (
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 
 POSITION_MARKS = {"normal": (NORMAL, "o"), "anomalous": (ANOMALOUS, "^")}
+MOMENTS = 5         # of a film strip
 ANSWER_COLOURS = {"own": "0.25", "normal": NORMAL, "anomalous": ANOMALOUS}
 
 
@@ -153,7 +154,7 @@ def nearest_kind_shares(found: dict[str, dict[int, dict]]) -> Figure:
 
 def film_strips(category: Category, reels: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], defect: int,
           normal: int | None) -> Figure:
-    """Maps of one defect, and of a normal image, after more and more training steps; a logarithmic scale per method.
+    """Maps of one defect and of a normal image, at first and at four late moments; a logarithmic scale per method.
 
     Parameters
     ----------
@@ -165,8 +166,7 @@ def film_strips(category: Category, reels: dict[str, tuple[np.ndarray, np.ndarra
     from matplotlib.colors import LogNorm
 
     shown = [i for i in (defect, normal) if i is not None]
-    longest = max(len(steps) for steps, _, _ in reels.values())
-    figure, axes = new_figure(len(reels) * len(shown), 1 + longest, width=0.98, height=1.02)
+    figure, axes = new_figure(len(reels) * len(shown), 1 + MOMENTS, width=1.4, height=1.42)
     for ax in axes.flat:
         ax.set_axis_off()
     for (name, (steps, maps, images)), lines in zip(reels.items(), np.split(axes, len(reels)), strict=True):
@@ -176,8 +176,10 @@ def film_strips(category: Category, reels: dict[str, tuple[np.ndarray, np.ndarra
         for n, (line, i) in enumerate(zip(lines, shown, strict=True)):
             mask = None if category.masks is None else category.masks[i]
             picture(line[0], category.test[i], mask=mask, title="" if n else name)
-            for ax, step, m in zip(line[1:], steps, positive[:, list(images).index(i)], strict=False):
-                heat = picture(ax, m, cmap=CMAP, norm=scale, title="" if n else f"step {step}")
+            moments = sorted({0, *range(len(steps))[1 - MOMENTS:]})     # the start, and the last
+            for ax, k in zip(line[1:], moments, strict=False):
+                heat = picture(ax, positive[k, list(images).index(i)], cmap=CMAP, norm=scale,
+                               title="" if n else f"step {steps[k]}")
         bar = figure.colorbar(heat, ax=lines, label="pixel score", shrink=0.9, pad=0.01, aspect=18)
         plain_ticks(bar.ax.yaxis, scale.vmin, scale.vmax)
     return figure

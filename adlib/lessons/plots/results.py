@@ -175,18 +175,16 @@ def all_draws(draws: dict[str, Iterable[float]], intervals: dict[str, tuple[floa
 
 
 def forest(found: dict[str, list[Comparison]]) -> Figure:
-    """Differences with both intervals, a panel per metric, on one axis: what crosses the line may be noise."""
+    """Differences with both intervals, a panel per metric, each on its own axis: what crosses the line may be noise."""
     longest = max(len(comparisons) for comparisons in found.values())
-    figure, axes = panel_grid(len(found), 2, width=4.8, height=0.34 * longest + 0.7, sharex=True, sharey=True)
+    figure, axes = panel_grid(len(found), 2, width=4.8, height=0.34 * longest + 0.8, sharey=True)
     for k, (ax, (metric, comparisons)) in enumerate(zip(axes, found.items(), strict=True)):
         for y, c in enumerate(comparisons):
             draw_intervals(ax, y, c)
         ax.axvline(0, color=ACCENT, lw=0.8)
         ax.set(title=METRIC_NAMES[metric], yticks=range(len(comparisons)), ylim=(longest - 0.5, -0.5),
                yticklabels=[c.a for c in comparisons])
-        if k >= len(found) - 2:
-            ax.set_xlabel(f"ahead of {comparisons[0].b} (points)")
-            ax.tick_params(labelbottom=True)
+        ax.set_xlabel(f"ahead of {comparisons[0].b} (points)" if k >= len(found) - 2 else "")
     figure.legend(*first_of_each(axes[0]), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
