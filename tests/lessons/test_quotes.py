@@ -9,6 +9,7 @@ import pytest
 
 from adlib.lessons import ablations as grids
 from adlib.lessons import paper_comparison, quotes
+from adlib.lessons.plots import ablations as plots
 from adlib.lessons.quotes import ablations, failure_cases, feature_space, results
 from adlib.lessons.quotes.results import differences, grade
 from adlib.runs import tables
@@ -200,6 +201,18 @@ def test_ablations_hold_their_own_base_rows():
         assert counts == (expected if any(n for n, _ in expected) else [])
     assert {"rd4ad", "stfpm"} <= {*rows["method"]}
     assert committed("threads").groupby("threads").size().nunique() == 1     # each run with either number
+
+
+@pytest.mark.parametrize("name", ["stfpm_3", "destseg_6"])
+def test_a_star_of_a_forest_stands_where_zero_lies_outside_the_margin(name):
+    found = extracted(committed("ablations"), name)
+    figure = plots.difference_forest(found, grids.find_grid(name))
+    compared = found[found["label"] != found["base"]]
+    for ax, metric in zip(figure.axes, found["metric"].unique(), strict=True):
+        rows = compared[compared["metric"] == metric]
+        stars = [text.xy[0] for text in ax.texts if text.get_text() == "*"]
+        assert stars == list(rows["points"][rows["points"].abs() > rows["margin"]])
+        assert len(ax.get_yticks()) == len(rows)
 
 
 def test_agreement_counts_follow_the_runs():

@@ -62,7 +62,9 @@ def difference_forest(found, grid: Grid) -> Figure:
     rows = [row.label for row in (*grid.rows, *grid.others)]
     of_base = found.drop_duplicates("label").set_index("label")["base"]
     rows = [label for label in rows if label != of_base[label]]
-    figure, axes = new_figure(1, len(grid.metrics), width=2.9, height=0.3 * len(rows) + 1.35, sharey=True)
+    bases = of_base[rows].unique()
+    height = 0.3 if len(bases) == 1 else 0.5
+    figure, axes = new_figure(1, len(grid.metrics), width=2.9, height=height * len(rows) + 1.35, sharey=True)
     for ax, metric in zip(axes[0], grid.metrics, strict=True):
         for line in found[found["metric"] == metric].to_dict("records"):
             if line["label"] in rows:
@@ -70,7 +72,6 @@ def difference_forest(found, grid: Grid) -> Figure:
         ax.axvline(0, color=ACCENT, lw=1, ls="--")
         ax.set(title=METRIC_NAMES[metric], ylim=(len(rows) - 0.4, -0.6))
         ax.margins(x=0.08)
-    bases = of_base[rows].unique()
     axes[0, 0].set_yticks(range(len(rows)), [
         label if len(bases) == 1 else f"{label}\n(less {of_base[label]})" for label in rows])
     figure.supxlabel(f"difference to the base row{f' ({bases[0]})' if len(bases) == 1 else ''}, percentage points",
