@@ -1,7 +1,7 @@
 """How each method is trained, per budget: a list of stages for `adlib.training.fit`.
 
 `budget` is "smoke", "demo" or "paper"; `steps`, `batch`, `lr` and `validate_every`, where given, stand instead of its.
-"demo" has so many steps, and more where its epochs take more: with over 160 training images, or where they are cut.
+"demo" has so many steps, and more where its epochs take more: with over 160 training images, or where these are cut.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def stfpm(model: STFPM, budget: str = "demo", *, steps: int | None = None, batch
     """
     plan = {
         "smoke": {"steps": 30, "batch": 8, "validate_every": 10, "lr": 1.0, **FALLING, **SHIFT},
-        "demo": {"steps": 500, "epochs": 25, "batch": 8, "validate_every": 20, "lr": 4.0, **FALLING, **SHIFT},
+        "demo": {"steps": 500, "batch": 8, "validate_every": 20, "lr": 4.0, **FALLING, **SHIFT},
         "paper": {"epochs": 100, "batch": 32, "lr": 0.4},
     }[known(budget, IMAGE_SIZE)]
     plan = override(plan, steps=steps, batch=batch, validate_every=validate_every, lr=lr)

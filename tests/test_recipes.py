@@ -9,7 +9,7 @@ from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
-from adlib.training import fit
+from adlib.training import count_steps, fit
 
 SMALL = {"student_width": 8, "width": 8}
 SHORT = {"student_steps": 3, "segmentation_steps": 3}
@@ -92,6 +92,18 @@ def test_short_budgets_shift_the_images_and_the_papers_do_not():
         stages = [getattr(recipes, name)(model, budget)[0] for name, model in models.items()]
         stages += recipes.destseg(destseg(), textures().train, budget)
         assert [stage.shift for stage in stages] == [shift] * 5
+
+
+@pytest.mark.parametrize(("n", "times"), [(20, 1), (160, 1), (1440, 9)])
+def test_nine_times_the_images_take_nine_times_the_steps_but_with_stfpm(n, times):
+    teacher = Teacher(weights="random")
+    stages = [*recipes.rd4ad(ReverseDistillation(teacher)), *recipes.masked_rd(MaskedRD(teacher)),
+              *recipes.destseg(destseg(), textures().train)]
+    assert [count_steps(stage, n)[0] for stage in stages] == [times * steps for steps in (300, 380, 640, 280)]
+    assert count_steps(recipes.stfpm(STFPM(teacher))[0], n)[0] == 500
+    explicit = [*recipes.rd4ad(ReverseDistillation(teacher), steps=7),
+                *recipes.destseg(destseg(), textures().train, student_steps=3, segmentation_steps=2)]
+    assert [count_steps(stage, n)[0] for stage in explicit] == [7, 3, 2]        # what is asked for is what is done
 
 
 def test_without_segmentation_there_is_one_stage_and_without_denoising_no_anomaly():
