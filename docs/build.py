@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from html import escape
 from pathlib import Path
@@ -39,7 +40,8 @@ def main() -> int:
         print(f"no executed lesson in {options.executed}; `make demo` leaves five, `make book RUN=1` makes all",
               file=sys.stderr)
         return 1
-    build(lessons, options.out)
+    with tempfile.TemporaryDirectory() as work:
+        build(lessons, options.out, work=Path(work))
     print(f"the book: {(options.out / 'index.html').resolve()}")
     return 0
 
@@ -81,11 +83,9 @@ def read_lessons(folder: Path) -> list[Lesson]:
     return lessons
 
 
-def build(lessons: list[Lesson], out: Path, *, work: Path | None = None, repository: str | None = None) -> Path:
+def build(lessons: list[Lesson], out: Path, *, work: Path, repository: str | None = None) -> Path:
     """Write the site of some executed lessons into a folder, which is emptied first; returns the folder."""
-    work = work or ROOT / "build/book"
     repository = read_repository() if repository is None else repository
-    shutil.rmtree(work, ignore_errors=True)
     write_sources(lessons, work / "source", repository=repository)
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-d", work / "doctrees",
