@@ -48,8 +48,10 @@ def main() -> int:
 
 def execute_missing(folder: Path) -> None:
     """Execute the lessons that are not there yet or were executed from another text, and the runs that they read."""
+    from adlib.demo import generate
     from adlib.runs.execute import READS, run_lessons
 
+    generate.ensure(generate.root(0))       # once, before lessons run side by side
     sources = sorted(NOTEBOOKS.glob("*.ipynb"))
     missing = [source.stem for source in sources if not is_current(folder / source.name, source)]
     print(f"to execute: {', '.join(missing) or 'nothing'}")
