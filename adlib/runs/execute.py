@@ -59,8 +59,8 @@ def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -
 def run_lessons(lessons: Sequence[str], options: list[str], *, out_dir: str | Path = "runs") -> list[Path]:
     """Execute lessons by `python -m adlib demo`, two at a time: with half of the cores each they are through sooner.
 
-    A lesson begins when those that make the runs it reads (`READS`) are through. Their prints come as they are, behind
-    the lesson's number. Returns the paths of the executed notebooks.
+    A lesson begins when those that make the runs it reads (`READS`) are through, and these begin first. Prints come as
+    they are, behind the lesson's number. Returns the paths of the executed notebooks.
 
     Raises
     ------
@@ -83,8 +83,9 @@ def run_lessons(lessons: Sequence[str], options: list[str], *, out_dir: str | Pa
                 print(f"{lesson[:2]}  {line}", end="", flush=True)
         return process.returncode
 
+    awaited = {before for names in READS.values() for before in names}
     with ThreadPoolExecutor(at_once) as pool:
-        for lesson in sorted(lessons, key=lambda name: (len(READS.get(name, READS)), name)):    # first what needs none
+        for lesson in sorted(lessons, key=lambda name: (len(READS.get(name, READS)), name not in awaited, name)):
             ends[lesson] = pool.submit(execute_apart, lesson)
         try:
             wait(ends.values())

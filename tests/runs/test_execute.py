@@ -207,7 +207,8 @@ sys.exit(lesson.startswith("02"))
 
 
 def test_lessons_run_two_at_a_time_after_those_that_they_read(stand_in, tmp_path, capsys):
-    lessons = ["04_masked_reverse_distillation", "09_results", "03_reverse_distillation", "01_stfpm"]
+    lessons = ["04_masked_reverse_distillation", "09_results", "00_data_and_metrics", "03_reverse_distillation",
+               "01_stfpm"]
     found = execute.run_lessons(lessons, ["--seed", "7"], out_dir=tmp_path)
     assert found == [tmp_path / f"lessons/{lesson}.ipynb" for lesson in lessons]
     notes = [line.split() for line in stand_in.read_text().splitlines()]
