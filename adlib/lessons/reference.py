@@ -36,7 +36,7 @@ STORED = "notebooks/results/reference"
 PLANS = {
     "smoke": {"destseg": {"student_steps": 4, "segmentation_steps": 2, "copies": 4},
               "masked_rd": {"steps": 4, "copies": 7}},
-    "reference": {"destseg": {"student_steps": 12000, "segmentation_steps": 1200, "copies": 16},
+    "reference": {"destseg": {"student_steps": 12000, "segmentation_steps": 1200, "lr": 0.006, "copies": 4},
                   "masked_rd": {"steps": 4000, "copies": 16}},
 }
 VALIDATE_EVERY = 200    # steps
