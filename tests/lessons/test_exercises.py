@@ -10,8 +10,9 @@ from adlib.networks.layers import upsample
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 
-NORMAL, LABELS = np.arange(20.0), np.array([False] * 8 + [True] * 4)
-SCORES = np.array([1.0, 5, 9, 12, 19.5, 20, 19, 18.04, 30, 31, 30.5, 40])
+LABELS = np.array([False] * 8 + [True] * 4)
+NORMAL = np.arange(40.0)        # highest 39; section 4's threshold lies just above 38, the 95 % quantile at 37.05
+ALARMS = NORMAL, np.array([1.0, 5, 20, 30, 35, 37.5, 38.5, 45, 39, 60, 50, 70]), LABELS
 LEVELS = [np.array([[[0.1, 0.9]], [[0.2, 0.3]], [[0.4, 0.5]]]), np.array([[[0.0, 0.6]], [[0.2, 0.3]], [[0.5, 0.7]]])]
 PRODUCT, TRUTH = LEVELS[0] * LEVELS[1], np.array([False, False, True])
 MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
@@ -31,25 +32,23 @@ MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
     (data_and_metrics.auroc_by_counting, "five sixths", (), "one number, not str"),
     (data_and_metrics.auroc_by_counting, np.float32(5 / 6), (), "right"),
     (data_and_metrics.auroc_by_counting, float("nan"), (), "write down"),
-    (data_and_metrics.false_alarms, ..., (NORMAL, SCORES, LABELS), "not yet: set"),
-    (data_and_metrics.false_alarms, (19, 0.25), (NORMAL, SCORES, LABELS), "right"),     # above 19: 19.5 and 20 of 8
-    (data_and_metrics.false_alarms, [19.0, 0.25], (NORMAL, SCORES, LABELS), "right"),
-    (data_and_metrics.false_alarms, torch.tensor([19.0, 0.25]), (NORMAL, SCORES, LABELS), "right"),
-    (data_and_metrics.false_alarms, (torch.tensor(19.0), np.float32(0.25)), (NORMAL, SCORES, LABELS), "right"),
-    (data_and_metrics.false_alarms, 0.25, (NORMAL, SCORES, LABELS), "both numbers"),
-    (data_and_metrics.false_alarms, (19, "a quarter"), (NORMAL, SCORES, LABELS), "both numbers"),
-    (data_and_metrics.false_alarms, (18.05, 3 / 8), (NORMAL, SCORES, LABELS), "plain 95 % quantile"),
-    (data_and_metrics.false_alarms, (39, 0.0), (np.arange(40.0), SCORES, LABELS), "the highest validation score"),
-    (data_and_metrics.false_alarms, (np.quantile(SCORES[~LABELS], 0.95), 1 / 8), (NORMAL, SCORES, LABELS),
-     "use the validation scores"),
-    (data_and_metrics.false_alarms, (0.25, 19), (NORMAL, SCORES, LABELS), "threshold comes first"),
-    (data_and_metrics.false_alarms, (19, 6 / 12), (NORMAL, SCORES, LABELS), "look at the normal ones only"),
-    (data_and_metrics.false_alarms, (19, 1.0), (NORMAL, SCORES, LABELS), "the recall"),
-    (data_and_metrics.false_alarms, (19, 2), (NORMAL, SCORES, LABELS), "divide by the number"),
-    (data_and_metrics.false_alarms, (19, 25), (NORMAL, SCORES, LABELS), "not percent"),
-    (data_and_metrics.false_alarms, (19, 0.75), (NORMAL, SCORES, LABELS), "that pass"),
-    (data_and_metrics.false_alarms, (19, 2 / 6), (NORMAL, SCORES, LABELS), "among the flagged"),
-    (data_and_metrics.false_alarms, (19, 0.05), (NORMAL, SCORES, LABELS), "at or above the threshold"),
+    (data_and_metrics.alarms_above_all, ..., ALARMS, "not yet: set"),
+    (data_and_metrics.alarms_above_all, (1 / 8, 3 / 4), ALARMS, "right"),       # above 39: 45; 60, 50, 70
+    (data_and_metrics.alarms_above_all, [0.125, 0.75], ALARMS, "right"),
+    (data_and_metrics.alarms_above_all, torch.tensor([0.125, 0.75]), ALARMS, "right"),
+    (data_and_metrics.alarms_above_all, (torch.tensor(0.125), np.float32(0.75)), ALARMS, "right"),
+    (data_and_metrics.alarms_above_all, 0.125, ALARMS, "both numbers"),
+    (data_and_metrics.alarms_above_all, (0.125, "most"), ALARMS, "both numbers"),
+    (data_and_metrics.alarms_above_all, (3 / 4, 1 / 8), ALARMS, "the other way round"),
+    (data_and_metrics.alarms_above_all, (1, 3), ALARMS, "numbers of images"),
+    (data_and_metrics.alarms_above_all, (12.5, 75), ALARMS, "not percent"),
+    (data_and_metrics.alarms_above_all, (7 / 8, 1 / 4), ALARMS, "that pass"),
+    (data_and_metrics.alarms_above_all, (1 / 4, 3 / 4), ALARMS, "of the flagged images"),
+    (data_and_metrics.alarms_above_all, (1 / 12, 3 / 12), ALARMS, "of all images"),
+    (data_and_metrics.alarms_above_all, (0, 3 / 4), ALARMS, "from the test images themselves"),
+    (data_and_metrics.alarms_above_all, (2 / 8, 1.0), ALARMS, "section 4's threshold"),
+    (data_and_metrics.alarms_above_all, (3 / 8, 1.0), ALARMS, "95 % quantile"),
+    (data_and_metrics.alarms_above_all, (0.6, 0.6), ALARMS, "validation_scores.max()"),
     (stfpm.effective_learning_rate, ..., (), "not yet: set"),
     (stfpm.effective_learning_rate, 0.8, (), "right"),
     (stfpm.effective_learning_rate, 0.4, (), "the loss it is applied to"),

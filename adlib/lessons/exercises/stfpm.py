@@ -75,5 +75,6 @@ def auroc_of_last_level(answer: object, level_maps: list, maps, labels) -> None:
     either = of(level_maps[-1]), of(enlarged[-1])       # enlarging moves a maximum a little; both are an answer
     right = min(either, key=lambda x: abs(x - float(answer))) if is_number(answer) else either[0]
     judge(answer, right, f"level by level, the first to the last: "
-          f"{', '.join(f'{of(m):.3f}' for m in level_maps)}; product {of(maps):.3f}", hints,
+          f"{', '.join(f'{of(m):.3f}' for m in level_maps)}; enlarged first, "
+          f"{', '.join(f'{of(m):.3f}' for m in enlarged)}; product {of(maps):.3f}", hints,
           "take the largest value of each map with level_maps[-1].amax(dim=(1, 2)), then metrics.auroc(scores, labels)")
