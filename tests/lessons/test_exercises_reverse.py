@@ -9,7 +9,6 @@ from conftest import verdict
 from adlib.lessons.exercises import masked_rd, rd4ad
 from adlib.losses import cosine_distance, cosine_loss
 from adlib.networks.layers import SimAM
-from adlib.networks.masked_rd import draw_mask
 
 
 def flat_by_loops(t, s):
@@ -72,33 +71,39 @@ TRANSPOSED = [
 ]
 
 
-def mask(shape, turned=False):
-    def drawn(b, h, w, ratio, generator):
-        share = torch.rand(*({"b": b, "h": h, "w": w}.get(n) or int(n) for n in shape), generator=generator)
-        return (share < ratio if turned else share >= ratio).float()
-    return drawn
+def cost_of_hiding(x, hidden):
+    return x[hidden].mean() - x[~hidden].mean()
 
 
-def exactly(b, h, w, ratio, generator):
-    """As many hidden positions as the ratio says, in each image: not what the paper does, but a mask."""
-    ranks = torch.rand(b, h * w, generator=generator).argsort(dim=1).argsort(dim=1)
-    return (ranks >= round(ratio * h * w)).reshape(b, 1, h, w)
+def costs_per_image(masked, twin, hidden):
+    return torch.stack([cost_of_hiding(t, h) - cost_of_hiding(m, h)
+                        for m, t, h in zip(masked, twin, hidden, strict=True)])
 
 
-MASKS = [
-    (..., "not yet: set"), (mask("b1hw"), "right"), (exactly, "right"),
-    (lambda b, h, w, ratio, generator: draw_mask(torch.zeros(b, 7, h, w), ratio, generator=generator), "right"),
-    (lambda b, h, w, ratio, generator: torch.empty(b, 1, h, w).bernoulli_(1 - ratio, generator=generator), "right"),
-    (mask("bhw"), "one more axis"), (mask("11hw"), "each image gets its own"), (mask("hw"), "one mask for all images"),
-    (mask("b3hw"), "one mask for all channels"), (mask("b1hw", turned=True), "turned around"),
-    (lambda b, h, w, ratio, generator: mask("11hw")(b, h, w, ratio, generator).expand(b, 1, h, w), "the same mask"),
-    (lambda b, h, w, ratio, generator: torch.rand(b, 1, h, w, generator=generator), "nothing between"),
-    (lambda b, h, w, ratio, generator: (torch.rand(b, 1, h, w) >= ratio).float(), "draw from `generator`"),
-    (lambda b, h, w, ratio, generator: mask("b1hw")(b, h, w, ratio, torch.Generator().manual_seed(0)),
-     "draw from `generator`"),
-    (lambda b, h, w, ratio, generator: mask("b1hw")(b, h, w, 0.5, generator), "with a ratio of 0.25"),
-    (lambda b, h, w, ratio, generator: mask("b1hw")(b, h, w, max(ratio, 0.25), generator), "nothing is hidden"),
-    (lambda b, h, w, ratio, generator: mask("bhw")(b, h, w, ratio, generator)[..., None], "should be (b, 1, h, w)"),
+def twin_test_by_loops(masked, twin, hidden):
+    found = {True: [], False: []}
+    for i in np.ndindex(*hidden.shape):
+        found[hidden[i].item()].append((twin[i] - masked[i]).item())
+    return np.mean(found[True]) - np.mean(found[False])
+
+
+TWINS = [
+    (..., "not yet: set"), (0.005, "should be a function, not float"), (twin_test_by_loops, "right"),
+    (lambda m, t, h: cost_of_hiding(t, h) - cost_of_hiding(m, h), "right"),
+    (lambda m, t, h: float(cost_of_hiding(t - m, h)), "right"),
+    (lambda m, t, h: cost_of_hiding(m, h) - cost_of_hiding(t, h), "turned around"),
+    (lambda m, t, h: cost_of_hiding(t - m, ~h), "True is hidden"),
+    (lambda m, t, h: (t - m)[h].mean(), "at hidden positions alone"),
+    (lambda m, t, h: (t - m)[~h].mean(), "at visible positions alone"),
+    (lambda m, t, h: (t - m).mean(), "over all positions"),
+    (lambda m, t, h: cost_of_hiding(t, h), "costs the twin; take off"),
+    (lambda m, t, h: cost_of_hiding(m, h), "costs masked RD; take it off"),
+    (costs_per_image, "not one for each"),
+    (lambda *given: costs_per_image(*given).mean(), "not all images"),
+    (lambda m, t, h: (t - m)[h].sum() - (t - m)[~h].sum(), "take means"),
+    (lambda m, t, h: t[h] - m[h], "it returns the shape"),
+    (lambda m, t, h: cost_of_hiding(t, h) + cost_of_hiding(m, h), "four means"),
+    (lambda m, t, h: t[h].mean() - t[not h].mean(), "it raises RuntimeError"),
 ]
 
 
@@ -132,7 +137,7 @@ SIMAM = [
 
 @pytest.mark.parametrize(("check", "answer", "expected"), [
     (check, *row) for check, rows in [(rd4ad.flat_cosine, FLAT), (rd4ad.transposed, TRANSPOSED),
-                                      (masked_rd.mask_generator, MASKS), (masked_rd.simam, SIMAM)] for row in rows])
+                                      (masked_rd.twin_test, TWINS), (masked_rd.simam, SIMAM)] for row in rows])
 def test_every_function_gets_the_verdict_that_fits(capsys, check, answer, expected):
     found = verdict(capsys, check, answer)
     assert expected in found

@@ -23,7 +23,8 @@ SENTENCES = [
     ("demo", results.say_winners, (SHOWN,)), ("demo", results.say_kinds, (SHOWN,)),
     ("demo", results.say_front, (SHOWN,)), ("demo", results.say_regret, (SHOWN,)),
     ("demo", results.say_best_seeds, ("image_auroc",)), ("threads", results.say_threads, ()),
-    ("ablations", ablations.say_origin, ()), ("effects", feature_space.say_seen, ()),
+    ("ablations", ablations.say_parts, ("masked_rd",)),
+    ("ablations", ablations.say_origin, ()),  ("effects", feature_space.say_seen, ()),
     ("demo", results.say_beside_baseline, ("rd4ad",)),
 ]
 EXCHANGED = {"stfpm": "destseg", "destseg": "rd4ad", "rd4ad": "masked_rd", "masked_rd": "nearest", "nearest": "stfpm"}
@@ -227,6 +228,23 @@ def test_agreement_counts_follow_the_runs():
     assert "*level 1* in PRO (stfpm_3)" in other
     assert "*level 1* in PRO" not in text
     assert ablations.say_agreement({}) == ""
+
+
+def test_parts_by_hand():
+    numbers = {"": (0.8, 0.81), "simam=False": (0.6, 0.61), "mask_ratio=0.75": (0.7, 0.71), "scconv=False": (0.81, 0.8)}
+    rows = pd.DataFrame([
+        {"method": "masked_rd", "setting": setting, "seed": k, "image_auroc": x, "pixel_ap": 0.5 + k, "pro": 0.5 + k}
+        for setting, both in numbers.items() for k, x in enumerate(both)])
+    text = ablations.say_parts(rows, "masked_rd")
+    assert "worse than the full network: `mask_ratio=0.75` in image AUROC (0.705 against 0.805) and `simam" in text
+    assert "better: none" in text
+    assert "without it (`simam=False`)" in text             # a larger share of masks is no part that is left out
+    few = rows.assign(image_auroc=rows["image_auroc"].where(rows["setting"] != "simam=False", 0.9))
+    text = ablations.say_parts(few, "masked_rd")
+    assert "better: `simam=False` in image AUROC (0.900 against 0.805)" in text
+    assert "no part earns its place" in text
+    assert "too few runs" in ablations.say_parts(rows[rows["seed"] == 0], "masked_rd")
+    assert "too few runs" in ablations.say_parts(rows, "stfpm")
 
 
 def test_orders_by_seed():

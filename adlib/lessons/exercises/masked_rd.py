@@ -3,38 +3,36 @@
 import torch
 from torch import Tensor
 
-from adlib.lessons.exercises import judge_function, try_out
+from adlib.lessons.exercises import judge_function
 
 
-def mask_generator(answer: object) -> None:
-    """Lesson 04, exercise 1: a function (b, h, w, ratio, generator) that draws (b, 1, h, w) masks, 0 where hidden."""
-    def dice(seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
+def twin_test(answer: object) -> None:
+    """Lesson 04, exercise 1: a function (masked, twin, hidden) that says how much more hiding costs the twin."""
+    dice = torch.Generator().manual_seed(0)
+    masked, twin = torch.rand(2, 3, 4, 5, generator=dice)
+    hidden = torch.rand(3, 4, 5, generator=dice) < 0.3
 
-    cases = [(4, 48, 64, 0.25, dice(1)), (4, 48, 64, 0.25, dice(1)), (4, 48, 64, 0.25, dice(2)), (2, 8, 8, 0, dice(3))]
-    if (found := try_out(answer, cases)) is None:
-        return None
-    first, again, other, open_ = found
-    hidden = (first == 0).float().mean().item()
-    shapes = {(4, 48, 64): "one more axis, (b, 1, h, w), so that it is the same for all channels",
-              (1, 1, 48, 64): "one mask for all images; each image gets its own",
-              (48, 64): "one mask for all images; return (b, 1, h, w)"}
-    if (shape := tuple(first.shape)) != (4, 1, 48, 64):
-        otherwise = "one mask for all channels" if shape[2:] == (48, 64) else "it should be (b, 1, h, w)"
-        return print(f"not yet: the shape is {shape}: {shapes.get(shape, otherwise)}")
-    if not ((first == 0) | (first == 1)).all():
-        return print("not yet: a position is hidden, 0, or visible, 1; there is nothing between")
-    if abs(hidden - 0.75) < 0.05:
-        return print("not yet: turned around: `ratio` is the share that is hidden, 0, not the share that is visible")
-    if abs(hidden - 0.25) > 0.05:
-        return print(f"not yet: {hidden:.0%} of the positions are 0 with a ratio of 0.25")
-    if (first == first[:1]).all():
-        return print("not yet: all images have the same mask; draw one for each")
-    if not first.equal(again) or first.equal(other):
-        return print("not yet: draw from `generator`: the same seed should give the same masks, another seed others")
-    if not (open_ == 1).all():
-        return print("not yet: with a ratio of 0 nothing is hidden")
-    return print("right: `draw_mask` is two lines as well")
+    def cost(x: Tensor, at: Tensor) -> Tensor:
+        return x[at].mean() - x[~at].mean()
+
+    def each(x: Tensor, at: Tensor) -> Tensor:
+        return torch.stack([cost(a, b) for a, b in zip(x, at, strict=True)])
+
+    judge_function(
+        answer, lambda m, t, h: cost(t, h) - cost(m, h), [(masked, twin, hidden), (twin, 2 * masked, hidden)],
+        "zeros put off visible positions as well, and that drops out",
+        {"turned around: the twin's cost comes first, and True is hidden": lambda m, t, h: cost(m, h) - cost(t, h),
+         "that is the difference at hidden positions alone; zeros are new to the twin, so take off what visible ones "
+         "lose": lambda m, t, h: (t - m)[h].mean(),
+         "that is the difference at visible positions alone": lambda m, t, h: (t - m)[~h].mean(),
+         "that is the difference over all positions": lambda m, t, h: (t - m).mean(),
+         "that is what hiding costs the twin; take off what it costs the other": lambda m, t, h: cost(t, h),
+         "that is what hiding costs masked RD; take it off the twin's": lambda m, t, h: cost(m, h),
+         "one number for all images, not one for each": lambda m, t, h: each(t, h) - each(m, h),
+         "all positions count alike, not all images": lambda m, t, h: (each(t, h) - each(m, h)).mean(),
+         "sums grow with the number of positions; take means":
+             lambda m, t, h: (t - m)[h].sum() - (t - m)[~h].sum()},
+        "four means: of each network's distances, at `hidden` and at `~hidden`")
 
 
 def simam(answer: object) -> None:

@@ -12,6 +12,7 @@ from adlib.settings import METRIC_NAMES
 # ablations.csv and threads.csv have no column for it: they were made before the demo set grew and recipes changed.
 EARLIER = ("an earlier demo set (48 training images; 20 normal and 40 anomalous test images a category) and earlier "
            "recipes (constant learning rates)")
+PARTS_METRICS = ("image_auroc", "pixel_ap", "pro")      # those of the table of lesson 04
 
 
 def say_origin(rows: pd.DataFrame) -> str:
@@ -21,6 +22,39 @@ def say_origin(rows: pd.DataFrame) -> str:
     return (f"{len(rows)} runs, category *{same['category']}*, budget `{same['budget']}`, {same['backbone']} at "
             f"{same['image_size']} px, {rows['seed'].nunique()} seeds. **They are of {EARLIER}**, base rows included: "
             "compare them with each other, not with the reference sweep of the other lessons.")
+
+
+def say_parts(rows: pd.DataFrame, method: str) -> str:
+    """What leaving a part of one method out gains or loses, and what other settings do, beyond chance.
+
+    By Student's t with the spread that all settings share, 5 % divided by the number of comparisons (Bonferroni).
+    """
+    own = rows[rows["method"] == method]
+    sizes = own.groupby("setting").size()
+    free = int((sizes - 1).sum())
+    if "" not in sizes or len(sizes) < 2 or not free:
+        return f"There are too few runs of {method} to compare its parts."
+    others, lost, gained = [x for x in sizes.index if x], [], []
+    for name in PARTS_METRICS:
+        by_setting = own.groupby("setting")[name]
+        mean, std = by_setting.mean(), ((by_setting.var().fillna(0) * (sizes - 1)).sum() / free) ** 0.5
+        sure = student.ppf(1 - 0.025 / (len(others) * len(PARTS_METRICS)), free)
+        for setting in others:
+            margin = std * (1 / sizes[setting] + 1 / sizes[""]) ** 0.5 * sure
+            if abs(d := mean[setting] - mean[""]) > margin:
+                text = f"`{setting}` in {METRIC_NAMES[name]} ({mean[setting]:.3f} against {mean['']:.3f})"
+                (lost if d < 0 else gained).append((setting, text))
+    needed = [x for x in others if is_left_out(x) and x in {setting for setting, _ in lost}]
+    verdict = (f"So what earns its place here: without it ({listing(f'`{x}`' for x in needed)}) the network is worse."
+               if needed else "So no part earns its place here by these numbers.")
+    return (f"Beyond chance (a t test that allows for {len(others) * len(PARTS_METRICS)} comparisons), worse than the "
+            f"full network: {listing(text for _, text in lost)}; better: {listing(text for _, text in gained)}. "
+            f"{verdict}")
+
+
+def is_left_out(setting: str) -> bool:
+    """Whether a setting takes parts away, and changes nothing else."""
+    return all(x.endswith("=False") or x == "mask_ratio=0.0" for x in setting.split(", "))
 
 
 def say_findings(found: pd.DataFrame) -> str:
