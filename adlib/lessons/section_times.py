@@ -3,8 +3,9 @@
     python -m adlib.lessons.section_times read notebooks/results/section_times.csv runs/lessons
     python -m adlib.lessons.section_times write notebooks/results/section_times.csv
 
-The first adds up what papermill noted of each cell of executed lessons, as `make book RUN=1` leaves them, one thread
-each on a quiet machine of two cores; the second writes the contents into each lesson's first cell.
+The first adds up what papermill noted of each cell of executed lessons, as `make demo` and `make book RUN=1` leave
+them, one thread each on a machine of two cores; other lessons' rows stay. The second writes the contents into each
+lesson's first cell.
 """
 
 import argparse
@@ -106,8 +107,11 @@ def read_or_write() -> None:
     parser.add_argument("executed", type=Path, nargs="?", default=Path("runs/lessons"), help="folder to read")
     given = parser.parse_args()
     if given.act == "read":
-        rows = [row for path in sorted(given.executed.glob("[0-9]*.ipynb")) for row in read_times(path)]
-        pd.DataFrame(rows).to_csv(given.table, index=False, float_format="%.1f", lineterminator="\n")
+        new = pd.DataFrame([row for path in sorted(given.executed.glob("[0-9]*.ipynb")) for row in read_times(path)])
+        if given.table.is_file():
+            old = pd.read_csv(given.table)
+            new = pd.concat([old[~old["lesson"].isin(new["lesson"])], new]).sort_values("lesson", kind="stable")
+        new.to_csv(given.table, index=False, float_format="%.1f", lineterminator="\n")
     else:
         write_contents(pd.read_csv(given.table))
 

@@ -380,7 +380,7 @@ def test_an_axis_of_shares_puts_rare_scores_where_they_can_be_reached(opened):
     pixels = shown.coded[0].pixels_at_or_above
     code = page.evaluate(f"{EXPLORER}.code")
     assert pixels[code] <= np.sqrt(pixels[0]) <= pixels[code - 1]
-    assert "share of all pixels" in page.locator(".plots").text_content()
+    assert "share of pixels at or above" in page.locator(".plots").text_content()
 
 
 def test_thumbnails_are_ordered_by_score_and_mark_errors(opened):
