@@ -161,8 +161,7 @@ class TrainingState:
 def train_stage(state: TrainingState, cache_bytes: float) -> None:
     """Take the steps of the present stage that are left, then keep its best weights."""
     steps, size = count_steps(state.now, len(state.train))
-    longer = steps // (state.now.steps or steps)        # than the recipe's steps: no more validations than there
-    every = state.now.validate_every * longer or max(1, round(len(state.train) / size))
+    every = state.now.validate_every * (steps // (state.now.steps or steps)) or max(1, round(len(state.train) / size))
     seed = state.seed + 10007 * (state.stage + 1)
     images = add_shifted(state.train, state.now.shift, seed=seed)
     order = draw_order(len(images), steps * size, seed=seed).view(steps, size).to(images.images.device)

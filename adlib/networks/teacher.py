@@ -134,9 +134,11 @@ def fold_norm(conv: Any, norm: Any) -> nn.Conv2d:
     k, same = conv.kernel_size[0], type(conv).__name__ == "Conv2dSame"
     one = nn.Conv2d(conv.in_channels, conv.out_channels, k + same, conv.stride, (k - 1) // 2 if same else conv.padding,
                     conv.dilation, conv.groups, device="meta")      # where nothing is drawn
-    weight, one.bias = fuse_conv_bn_weights(conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps,
-                                            norm.weight, norm.bias)
-    one.weight = nn.Parameter(F.pad(weight.data, (1, 0, 1, 0))) if same else weight
+    weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps,
+                                        norm.weight, norm.bias)
+    del one.weight, one.bias        # as buffers they do not count as a second network's parameters
+    one.register_buffer("weight", F.pad(weight.data, (1, 0, 1, 0)) if same else weight.data)
+    one.register_buffer("bias", bias.data)
     return one
 
 
