@@ -6,6 +6,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from adlib.lessons import ablations as grids
 from adlib.lessons import paper_comparison, quotes
@@ -162,11 +163,12 @@ def test_what_students_see_by_hand():
 
 
 def test_hits_by_hand():
-    rows = pd.DataFrame({"method": "rd4ad", "category": "a", "seed": 0, "level": [1, 1, 2, 2], "positions": 100,
-                         "kind": ["normal", "anomalous"] * 2, "hit@1": [0.9, 0.1, 0.05, 0.04]})
+    same = {"category": "a", "seed": 0, "level": [1, 1, 2, 2], "positions": 100, "kind": ["normal", "anomalous"] * 2}
+    rows = pd.concat([pd.DataFrame({"method": "rd4ad", "hit@1": [0.9, 0.1, 0.05, 0.04], **same}),
+                      pd.DataFrame({"method": "stfpm", "hit@1": [0.9, 0.2, 0.5, 0.3], **same})])
     text = feature_space.say_own_hits(rows)
     assert "| rd4ad | 0.10 / 0.90 | 0.04 / 0.05 |" in text
-    assert "rd4ad at level 1 (+0.80) and narrowest at level 2 (+0.01)" in text
+    assert "furthest ahead of anomalous for rd4ad at level 1 (+0.80) and stfpm at level 2 (+0.20)" in text
     assert "rd4ad: *a* (level 2)" in text
 
 
@@ -263,6 +265,30 @@ def test_seeds_to_halve_a_margin():
     assert ablations.seeds_to_halve(3) == 8
     assert ablations.seeds_to_halve(4) <= 12
     assert margins[12] < margins[4] / 2
+
+
+def test_two_rows_are_compared_with_each_other_not_with_their_base():
+    base, one, other = [0.9, 0.91, 0.92], [0.50, 0.52, 0.54], [0.60, 0.61, 0.62]
+    rows = pd.DataFrame([{"variant": v, "seed": n, "pro": x, "image_auroc": 0.5}
+                         for v, row in {"base": base, "one": one, "other": other}.items() for n, x in enumerate(row)])
+    pair = ablations.compare_two_rows(rows, "one", "other", ["pro", "image_auroc"])
+    spread = {2: (0.02 ** 2 + 0.01 ** 2) / 2, 3: (0.02 ** 2 + 0.01 ** 2 + 0.01 ** 2) / 3}
+    by_hand = max((spread[n] * 2 / 3) ** 0.5 * student.ppf(1 - 0.025 / 2, 2 * n) for n in spread)
+    assert pair["pro"] == pytest.approx((-9.0, 100 * by_hand))
+    assert pair["image_auroc"] == (0, 0)
+    text = ablations.say_two_rows(pair, "one", "other")
+    assert f"PRO -9.0 points (**beyond** the margin of {100 * by_hand:.1f}) and image AUROC +0.0 points (within" in text
+    assert ablations.compare_two_rows(rows, "one", "absent", ["pro"]) == {}
+    assert "no runs of *one* and *absent*" in ablations.say_two_rows({}, "one", "absent")
+
+
+def test_the_rule_of_small_defects_is_held_against_discs():
+    rates = {"stfpm": [0.1, 0.6, 1.0], "rd4ad": [0.1, 0.3, 1.0]}        # four cells of 8 px are a disc of 18 px
+    text = failure_cases.say_small_rule([4, 16, 32], rates, 8, 0.4)
+    assert "below 18 px" in text
+    assert "of 16 px and contrast 0.4 are seen: stfpm 60 % and rd4ad 30 %. So for stfpm such" in text
+    assert "the rule is right here" in failure_cases.say_small_rule([4, 16, 32], {"rd4ad": [0, 0.2, 1]}, 8, 0.4)
+    assert "No disc is as small" in failure_cases.say_small_rule([32], {"rd4ad": [1]}, 8, 0.4)
 
 
 def test_of_moved_parts_the_growth_is_told():

@@ -1,12 +1,14 @@
 """Lesson 05: what a table's runs say beside the paper's, in sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 
 import pandas as pd
 from scipy.stats import t as student
 
+from adlib.lessons.paper_comparison import chance_margin
 from adlib.lessons.quotes import listing
+from adlib.runs.tables import in_points
 from adlib.settings import METRIC_NAMES
 
 # ablations.csv and threads.csv have no column for it: they were made before the demo set grew and recipes changed.
@@ -84,6 +86,34 @@ def difference_as_text(line: dict) -> str:
     return f"*{line['label']}* {line['points']:+.1f}{theirs}"
 
 
+def compare_two_rows(rows: pd.DataFrame, first: str, second: str, metrics: Sequence[str]
+                     ) -> dict[str, tuple[float, float]]:
+    """Two rows of a table that are no base row: per metric the points that the first is ahead by, and their margin.
+
+    The margin is the larger of those with the spread of the two and with that of all rows, as in
+    `paper_comparison.compare_with_paper`; 5 % are divided among the metrics.
+    """
+    found = {}
+    for metric in metrics:
+        values = {label: list(x) for label, x in rows.groupby("variant")[metric]}
+        if first not in values or second not in values:
+            continue
+        one, other = values[first], values[second]
+        margins = [chance_margin(one, other, comparisons=len(metrics), pooled=pooled)
+                   for pooled in (None, list(values.values()))]
+        found[metric] = (in_points(sum(one) / len(one) - sum(other) / len(other)), in_points(max(margins)))
+    return found
+
+
+def say_two_rows(pair: Mapping[str, tuple[float, float]], first: str, second: str) -> str:
+    """In which numbers of `compare_two_rows` the rows differ beyond chance."""
+    if not pair:
+        return f"There are no runs of *{first}* and *{second}* to compare."
+    parts = [f"{METRIC_NAMES[m]} {ahead:+.1f} points ({'**beyond**' if abs(ahead) > margin else 'within'} "
+             f"the margin of {margin:.1f})" for m, (ahead, margin) in pair.items()]
+    return f"*{first}* less *{second}*: {listing(parts)}."
+
+
 def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
     """How many differences agree with the papers, and how many verdicts hang on whose spread is pooled."""
     if not extracted:
@@ -97,8 +127,10 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
                for line in every[every["verdict"] == "contradicts"].to_dict("records")]
     sizes = [f"{every.loc[every['verdict'] == v, 'their_points'].abs().median():.1f} points {where}"
              for v, where in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
-    n = int(every["n"].max())
-    return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance, "
+    n, same_row = int(every["n"].max()), every[every["verdict"] == "agrees"].groupby(["table", "label"]).ngroups
+    return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance "
+            f"(in {same_row} rows: the numbers of one row go up and down together, and the rows of a table share one "
+            "base row), "
             f"{len(against)} contradict{'s' * (len(against) == 1)}{f' ({listing(against)})' if against else ''}, and "
             f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
             f"{listing(sizes)}. How firm are the verdicts? With the spread of two rows alone, or of all rows alone, "

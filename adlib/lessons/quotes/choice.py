@@ -39,7 +39,8 @@ def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
     shares = [f"{name} {small.get(name, 0)} of {every[name]}" for name in method_order(every.index)]
     return (f"A position of level 1 is {cell:g} pixels of 256 wide here, and one of level 2 {2 * cell:g}. A smaller "
             f"defect only tints a feature. Misses that the rules of lesson 06 put down to size ({link('causes')}): "
-            f"{listing(shares)}. Against these a larger `image_size` helps, or tiles (lesson 10).")
+            f"{listing(shares)}. (By size alone: a strong contrast can be seen at that size, too: lesson 06, "
+            "section 7.) Against these a larger `image_size` helps, or tiles (lesson 10).")
 
 
 def say_few_images(rows: pd.DataFrame) -> str:

@@ -1,8 +1,11 @@
 """Lesson 06: what the reference sweep says of false alarms and of causes."""
 
+from collections.abc import Mapping, Sequence
+from math import pi
+
 import pandas as pd
 
-from adlib.lessons.failures import FALSE_ALARM, MISS, PART
+from adlib.lessons.failures import FALSE_ALARM, FEW_CELLS, MISS, PART, SMALL
 from adlib.lessons.quotes import kind_of_categories, link, listing, percent
 
 PART_FOLDERS = ("missing_part", "misplaced_part")
@@ -40,6 +43,27 @@ def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: 
         others = f", those of {least} least ({rise[least]})" if growth[least] < growth[most] else ", as for all"
         found.append(f"Moved by {d} of {size} px, the alarms of {most} grow most ({rise[most]}){others}")
     return f"In this run: {'. '.join(found)}. One image more or less is {100 / n:.1f} %."
+
+
+def say_small_rule(diameters: Sequence[float], rates: Mapping[str, Sequence[float]], cell: float,
+                   contrast: float) -> str:
+    """How often discs are seen that the rules of causes would call too small, were they missed.
+
+    `rates` are each method's shares of alarms over the diameters, in pixels of 256 as `cell` is, at that contrast.
+    """
+    limit = 2 * (FEW_CELLS * cell ** 2 / pi) ** 0.5
+    below = [k for k, d in enumerate(diameters) if d < limit]
+    if not below:
+        return f"No disc is as small as the rule *{SMALL}* asks: below {limit:.0f} px."
+    largest = below[-1]
+    seen = listing(f"{m} {percent(x[largest])}" for m, x in rates.items())
+    often = [m for m, x in rates.items() if x[largest] > 0.5]
+    meaning = (f"So for {listing(often)} such a defect is not *too* small where it is strong enough: read the rule as "
+               "\"small, and that may be why\"." if often else
+               "So at that size the rule is right here, even for the strongest contrast.")
+    return (f"**Is the rule *{SMALL}* of Section 3 right?** It comes first, and asks for less than {FEW_CELLS:g} "
+            f"cells: a disc below {limit:.0f} px. Of the discs of {diameters[largest]:g} px and contrast {contrast:g} "
+            f"are seen: {seen}. {meaning}")
 
 
 def say_causes(rows: pd.DataFrame) -> str:

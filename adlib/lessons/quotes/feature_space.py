@@ -14,20 +14,18 @@ def say_own_hits(rows: pd.DataFrame) -> str:
     share = rows.pivot_table(index=["method", "level"], columns="kind", values="hit@1")
     methods, levels = method_order(rows["method"]), sorted(set(rows["level"]))
     lines = ["| method | " + " | ".join(f"level {k}" for k in levels) + " |", "|---" * (len(levels) + 1) + "|"]
-    widest = []
+    gaps = (share["normal"] - share["anomalous"]).unstack("level").reindex(methods)
+    widest = [f"{gaps[k].idxmax()} at level {k} ({gaps[k].max():+.2f})" for k in levels]
     for m in methods:
         own = share.loc[m].reindex(levels)
         cells = [f"{a:.2f} / {n:.2f}" for a, n in zip(own["anomalous"], own["normal"], strict=True)]
         lines.append(f"| {m} | " + " | ".join(cells) + " |")
-        gap = own["normal"] - own["anomalous"]
-        widest.append(f"{m} at level {gap.idxmax()} ({gap.max():+.2f}) and narrowest at level {gap.idxmin()} "
-                      f"({gap.min():+.2f})")
     runs = len(rows[["method", "category", "seed"]].drop_duplicates())
     return "\n".join([
         f"Over {runs} runs ({rows['category'].nunique()} categories, {rows['seed'].nunique()} seeds, up to "
         f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at anomalous / "
         "normal positions is", "", *lines, "",
-        f"The difference of normal and anomalous is widest for {'; for '.join(widest)}. Where it is narrow and both "
+        f"Normal is furthest ahead of anomalous for {listing(widest)}. Where the difference is narrow and both "
         "are high, the student imitates defects; where it is wide, it knows normal positions only. " + say_lost(rows)])
 
 
