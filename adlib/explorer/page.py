@@ -45,6 +45,10 @@ class Playground(anywidget.AnyWidget):
         """A header and arrays for `quantize.pack`; for a static form perhaps fewer."""
         return {}, {}
 
+    def _in_words(self) -> str:
+        """What stands where no script runs."""
+        return f"{self.title}."
+
     def _pack(self, *, static: bool = False) -> bytes:
         header, arrays = self._contents(static=static)
         state = {name: getattr(self, name) for name in self.STATE}
@@ -69,8 +73,8 @@ class Playground(anywidget.AnyWidget):
         chosen = f"adlib-{uuid.uuid4().hex}"
         script, doors = re.subn(r"export default (door\(\w+\));", rf'\1.start("{chosen}");', str(self._esm))
         assert doors == 1, "a widget's script ends with its door"
-        return (f'<div id="{chosen}" data-adlib-static="{self._id}">{html.escape(self.title)}: this is drawn '
-                f'by a script; trust the notebook, or open it as a page in a browser.</div>\n'
+        return (f'<div id="{chosen}" data-adlib-static="{self._id}">{html.escape(self._in_words())} (This is drawn '
+                f'by a script; trust the notebook, or open it as a page in a browser.)</div>\n'
                 f'<script type="text/plain" id="{chosen}-data">{base64.b64encode(self._pack(static=True)).decode()}'
                 f'</script>\n<script type="module">\n{script}</script>\n')
 

@@ -90,6 +90,11 @@ class Prediction(Playground):
         self.seen = True
         return "right" if right else "wrong"
 
+    def _in_words(self) -> str:
+        low, high = self.between
+        answers = "; ".join(self.choices) if self.choices else f"a number from {low:g} to {self.words(high)}"
+        return f"{self.title}. {self.question} Answers: {answers}."
+
     def _contents(self, *, static: bool = False) -> tuple[dict, dict]:
         low, high = self.between
         step = 1 if all(isinstance(x, int) for x in (low, high, self.within)) else (high - low) / 100

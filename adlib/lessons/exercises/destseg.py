@@ -29,7 +29,7 @@ def learning_rate_of_a_small_batch(answer: object) -> None:
         0.4: "with fewer summands the gradient shrinks, and so does the step",
         0.1: "the other way round: the sum over 8 images has the smaller gradient",
         12.8: "that is the rate on the mean; the loss is still a sum, over 8",
-        3.2: "that is what 0.4 on 8 images amounts to on their mean; the paper's amounts to 12.8",
+        3.2: "that is what 0.4 on 8 images amounts to on their mean; the official code's amounts to 12.8",
         0.8: "gradients are linear in the number of images; a square root is another rule, for their noise",
     }
     judge(answer, 1.6, "0.4 x 32 = 12.8 on the mean = 1.6 x 8", hints,

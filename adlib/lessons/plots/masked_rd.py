@@ -1,12 +1,11 @@
 """Figures of lesson 04: what the parts of masked reverse distillation light up, and masks."""
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from adlib.explorer import CMAP
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, new_figure, picture
+from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure, picture
 
 
 def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: tuple[float, float] | None = None,
@@ -35,37 +34,35 @@ def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: 
     return figure
 
 
-def hidden_and_visible(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
-    """How far restored features are from the teacher's, where they were hidden and where not; a column per network.
+def costs_of_hiding(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    """How much farther from the teacher restored features are where they were hidden; a row per network, a dot per image.
 
     Parameters
     ----------
     found : dict of (errors, hidden)
         (B, H, W) distances 1 - cos, and a bool tensor of the same shape.
     """
-    figure, axes = new_figure(1, len(found), width=3.6, height=2.5, sharex=True, sharey=True)
-    bins = np.linspace(0, max(float(errors.max()) for errors, _ in found.values()), 41)
-    for ax, (name, (errors, hidden)) in zip(axes[0], found.items(), strict=True):
-        for label, chosen, colour in [("hidden", hidden, ANOMALOUS), ("visible", ~hidden, NORMAL)]:
-            values = errors[chosen].cpu().numpy()
-            ax.hist(values, bins, histtype="step", lw=1.5, color=colour, label=f"{label}, mean {values.mean():.3f}",
-                    weights=np.full(len(values), 1 / len(values)))
-            ax.axvline(values.mean(), color=colour, ls=":", lw=1.2)
-        ax.set(title=name, xlabel="1 - cos to the teacher")
-        ax.legend(fontsize=8.5, loc="upper right")
-    axes[0, 0].set_ylabel("share of the positions")
-    axes[0, 0].set_ylim(top=1.4 * axes[0, 0].get_ylim()[1])     # room for the legends; the axes share it
+    figure, axes = new_figure(1, 1, width=6.4, height=1.7)
+    ax = axes[0, 0]
+    ax.axvline(0, color=QUIET, lw=1)
+    for row, ((errors, hidden), colour) in enumerate(zip(found.values(), (NORMAL, ANOMALOUS), strict=False)):
+        costs = np.array([float(e[h].mean() - e[~h].mean()) for e, h in zip(errors, hidden, strict=True)])
+        ax.plot(costs, np.full(len(costs), row), "o", color=colour, ms=4, alpha=0.6)
+        ax.plot([costs.mean()] * 2, [row - 0.3, row + 0.3], color=ACCENT, lw=1.5)
+        ax.annotate(f"{costs.mean():.3f}", (costs.mean(), row - 0.34), ha="center", va="bottom", fontsize=8.5)
+    ax.set(yticks=range(len(found)), yticklabels=list(found), ylim=(len(found) - 0.5, -0.7),
+           xlabel="1 - cos to the teacher at hidden positions, less that at visible ones")
     return figure
 
 
-def two_calls(first: Tensor, second: Tensor, labels: Tensor) -> Figure:
-    """Image scores of two predictions against each other; equal predictions lie on the diagonal."""
-    figure, axes = new_figure(1, 1, width=4.0, height=3.4)
+def two_calls(first: Tensor, second: Tensor, labels: Tensor, threshold: float) -> Figure:
+    """What the second of two predictions adds to each image score, over the first; equal predictions lie on 0."""
+    figure, axes = new_figure(1, 1, width=6.0, height=2.7)
     ax, labels = axes[0, 0], np.asarray(labels, bool)
     for name, chosen, colour, marker in [("normal", ~labels, NORMAL, "o"), ("anomalous", labels, ANOMALOUS, "^")]:
-        ax.plot(first[chosen], second[chosen], marker, color=colour, ms=4, alpha=0.7, label=name)
-    ends = [float(torch.stack([first, second]).min()), float(torch.stack([first, second]).max())]
-    ax.plot(ends, ends, color=ACCENT, ls="--", lw=1, label="equal")
-    ax.set(xlabel="image score, first call", ylabel="image score, second call", aspect="equal")
+        ax.plot(first[chosen], second[chosen] - first[chosen], marker, color=colour, ms=4, alpha=0.7, label=name)
+    ax.axhline(0, color=ACCENT, ls="--", lw=1, label="equal")
+    ax.axvline(threshold, color=ACCENT, lw=1, label="threshold")
+    ax.set(xlabel="image score, first call", ylabel="second less first")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -138,8 +138,9 @@ def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *,
     """
     figure, axes = new_figure(1, 4, width=2.3, height=2.3, gridspec_kw={"width_ratios": [1, 1, 1.3, 1]})
     image, heat, degrees, share = axes[0]
-    picture(image, category.test[index], title=defect_name(category, index))
-    picture(heat, map_, cmap=CMAP, title="map", **scale)
+    mask = None if category.masks is None else category.masks[index]
+    picture(image, category.test[index], mask=mask, title=defect_name(category, index))
+    picture(heat, map_, mask=mask, cmap=CMAP, title="map", **scale)
     for ax in (image, heat):
         ax.plot(spot[1], spot[0], "+", color=OUTLINE, ms=13, mew=1.6)
     names, y = [f"level {level}" for level in levels], np.arange(len(levels))
