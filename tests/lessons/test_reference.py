@@ -122,17 +122,21 @@ def rows(name, **columns):
 
 
 def test_the_comparison_by_hand():
-    about = {"steps": 1200, "seconds": 700.0, "processor_seconds": 600.0, "threads": 1, "cpu": "a chip"}
+    about = {"steps": 1200, "seconds": 700.0, "processor_seconds": 600.0, "threads": 1, "cpu": "a chip",
+             "plan": {"steps": 1200, "copies": 16}}
     seen = {"own": 0.1, "other": 0.3, "position": 0.2, "teacher_apart": 0.4, "inside": 0.2}
     short = rows("DeSTSeg", **seen, student_apart=[0.2, 0.1], repaired=[0.15, 0.25])
     long = rows(reference.NAME, **seen, student_apart=[0.3, 0.2], repaired=[0.1, 0.3])
     said = reference.say_beside(short, reference.Reference(torch.nn.Identity(), about, long), steps=100)
     assert said == (
-        "The reference is the lesson's network, trained 12 times as long (1,200 steps, 10 minutes on 1 thread of a "
-        "chip). At level 1 and 2, two images get answers that are 75 and 50 % as far apart as the teacher's features "
+        "The reference is the lesson's network, trained 12 times as long (1,200 steps, 16 copies of each image "
+        "where the lesson has 4, 10 minutes on 1 thread of a chip). At level 1 and 2, "
+        "two images get answers that are 75 and 50 % as far apart as the teacher's features "
         "(yours: 50 and 25 %); an answer is nearer than the mean per position by 50 and 50 % (yours: 50 and 50 %); "
-        "inside corruptions it is so by 50 and -50 % (yours: 25 and -25 %). Of the tests, the longer training mends "
-        "*differs* at level 2; still failing: *repairs* at level 2.")
+        "inside corruptions it is so by 50 and -50 % (yours: 25 and -25 %). Tests that yours fails and the "
+        "reference passes: *differs* at level 2; that it fails: *repairs* at level 2.")
+    about["plan"] = {"copies": 4, "lr": 0.006}
+    assert "4 copies of each image, as in the lesson, a learning rate of 0.006" in reference.describe_training(about)
     assert "no reference" in reference.say_beside(short, None, steps=100)
 
 

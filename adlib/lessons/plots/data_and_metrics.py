@@ -10,7 +10,7 @@ from adlib.data.category import Category, list_categories
 from adlib.data.images import read_image, read_mask, shrink_mask
 from adlib.data.listing import list_files
 from adlib.explorer import CMAP, normal_scale
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, defect_name, new_figure, picture
+from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, defect_name, new_figure, picture
 from adlib.lessons.plots.diagrams import (
     BLUE,
     LIGHT_GREY,
@@ -265,14 +265,18 @@ def change_table(rows: dict[str, dict[str, float]]) -> Figure:
 
 
 def number_dots(rows: dict[str, dict[str, float]]) -> Figure:
-    """Numbers of several maps or methods: a dot each on a line per number, the values beside."""
+    """Numbers of several maps or methods: a dot each on a line per number, the values beside.
+
+    Methods have their own colours and marks.
+    """
     names, columns = list(rows), list(next(iter(rows.values())))
     figure, axes = new_figure(1, 1, width=5.2 + 0.75 * len(names), height=0.36 * len(columns) + 0.9)
     ax, y = axes[0, 0], np.arange(len(columns))
     colours = (NORMAL, ANOMALOUS, "#029e73", "#de8f05", "#cc78bc", QUIET)
     marks = zip(("o", "D", "^", "s", "v", "P"), colours, strict=True)
     ax.hlines(y, 0, 1, color="0.9", lw=1, zorder=0)
-    for k, (name, (mark, colour)) in enumerate(zip(names, marks, strict=False)):
+    for k, (name, other) in enumerate(zip(names, marks, strict=False)):
+        colour, mark = METHOD_MARKS.get(name.lower().replace(" ", "_"), other[::-1])
         values = np.array([rows[name][c] for c in columns], float)
         ax.plot(values, y, mark, color=colour, ms=6.5, alpha=0.85, label=name)
         ax.annotate(name.replace(" ", "\n"), (1, 1), (24 + 54 * k, 4), xycoords="axes fraction", fontsize=8.5,

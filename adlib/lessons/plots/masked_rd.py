@@ -35,7 +35,7 @@ def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: 
 
 
 def costs_of_hiding(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
-    """How much farther from the teacher restored features are where they were hidden; a row per network, a dot per image.
+    """How much farther from the teacher restored features are where they were hidden, a dot per image and network.
 
     Parameters
     ----------

@@ -6,14 +6,12 @@ from math import isnan
 import pandas as pd
 from scipy.stats import t as student
 
-from adlib.lessons.paper_comparison import chance_margin
+from adlib.lessons.ablations import find_grid
+from adlib.lessons.paper_comparison import chance_margin, compare_with_paper, select_rows
 from adlib.lessons.quotes import listing
 from adlib.runs.tables import in_points
 from adlib.settings import METRIC_NAMES
 
-# ablations.csv and threads.csv have no column for it: they were made before the demo set grew and recipes changed.
-EARLIER = ("an earlier demo set (48 training images; 20 normal and 40 anomalous test images a category) and earlier "
-           "recipes (constant learning rates)")
 PARTS_METRICS = ("image_auroc", "pixel_ap", "pro")      # those of the table of lesson 04
 
 
@@ -22,8 +20,8 @@ def say_origin(rows: pd.DataFrame) -> str:
     columns = ("category", "budget", "backbone", "image_size")
     same = {name: listing(map(str, sorted(set(rows[name])))) for name in columns}
     return (f"{len(rows)} runs, category *{same['category']}*, budget `{same['budget']}`, {same['backbone']} at "
-            f"{same['image_size']} px, {rows['seed'].nunique()} seeds. **They are of {EARLIER}**, base rows included: "
-            "compare them with each other, not with the reference sweep of the other lessons.")
+            f"{same['image_size']} px, {rows['seed'].nunique()} seeds, {rows['threads'].max():.0f} thread each on "
+            f"{listing(sorted(set(rows['cpu'])))}. The base rows are those of the reference sweep.")
 
 
 def say_parts(rows: pd.DataFrame, method: str) -> str:
@@ -36,22 +34,31 @@ def say_parts(rows: pd.DataFrame, method: str) -> str:
     free = int((sizes - 1).sum())
     if "" not in sizes or len(sizes) < 2 or not free:
         return f"There are too few runs of {method} to compare its parts."
-    others, lost, gained = [x for x in sizes.index if x], [], []
+    others, lost, gained, least = [x for x in sizes.index if x], {}, {}, {}
     for name in PARTS_METRICS:
         by_setting = own.groupby("setting")[name]
         mean, std = by_setting.mean(), ((by_setting.var().fillna(0) * (sizes - 1)).sum() / free) ** 0.5
         sure = student.ppf(1 - 0.025 / (len(others) * len(PARTS_METRICS)), free)
         for setting in others:
             margin = std * (1 / sizes[setting] + 1 / sizes[""]) ** 0.5 * sure
+            least[name] = min(margin, least.get(name, margin))
             if abs(d := mean[setting] - mean[""]) > margin:
-                text = f"`{setting}` in {METRIC_NAMES[name]} ({mean[setting]:.3f} against {mean['']:.3f})"
-                (lost if d < 0 else gained).append((setting, text))
-    needed = [x for x in others if is_left_out(x) and x in {setting for setting, _ in lost}]
+                text = f"{METRIC_NAMES[name]} ({mean[setting]:.3f} against {mean['']:.3f})"
+                (lost if d < 0 else gained).setdefault(setting, []).append(text)
+    needed = [x for x in others if is_left_out(x) and x in lost]
+    worse, better = (listing(f"`{setting}` in {listing(texts)}" for setting, texts in found.items())
+                     for found in (lost, gained))
     verdict = (f"So what earns its place here: without it ({listing(f'`{x}`' for x in needed)}) the network is worse."
                if needed else "So no part earns its place here by these numbers.")
     return (f"Beyond chance (a t test that allows for {len(others) * len(PARTS_METRICS)} comparisons), worse than the "
-            f"full network: {listing(text for _, text in lost)}; better: {listing(text for _, text in gained)}. "
-            f"{verdict}")
+            f"full network: {worse}; better: {better}. {verdict} These runs would not show less than "
+            f"{listing(f'{in_points(x):.1f} points of {METRIC_NAMES[name]}' for name, x in least.items())}.")
+
+
+def say_cosine(rows: pd.DataFrame) -> str:
+    """What the loss per position and the flat one give, for each method of the table `cosine`."""
+    found = compare_with_paper(select_rows(rows, find_grid("cosine")), find_grid("cosine"))
+    return "Both losses, in our runs. " + say_findings(found)
 
 
 def is_left_out(setting: str) -> bool:

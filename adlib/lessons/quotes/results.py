@@ -13,7 +13,6 @@ from scipy.stats import t as student
 
 from adlib.lessons.plots.results import excludes_zero, with_quality
 from adlib.lessons.quotes import listing, method_order
-from adlib.lessons.quotes.ablations import EARLIER
 from adlib.runs import bootstrap, report, tables
 from adlib.settings import METRIC_NAMES, METRICS
 
@@ -219,7 +218,7 @@ def say_threads(rows: pd.DataFrame) -> str:
         if not isnan(c.difference):
             lines.append(f"- {METRIC_NAMES[metric]}: {tables.in_points(c.difference):+.1f} points{interval}")
     return "\n".join([
-        f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs, of {EARLIER}; {names[0]} less "
+        f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs; {names[0]} less "
         f"{names[1]}, and the interval over seeds for these categories:", "", *lines, "",
         f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals exclude 0. Where "
         "one does, it is chance, or chaotic trainings do not vary as independently as the bootstrap assumes. Whoever "
