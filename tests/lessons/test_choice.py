@@ -39,9 +39,9 @@ def few_images(lost: float) -> pd.DataFrame:
 
 def test_few_images_by_hand():
     text = choice.say_few_images(few_images(0.2))
-    assert "24 images +0.0 ± 2.9 and 5 images -20.0 ± 2.9" in text      # 1 point, 4 degrees of freedom, 2 comparisons
-    assert "begins at 5 images" in text
-    assert "a loss of 3 points would not be either" in choice.say_few_images(few_images(0.0))
+    assert "80 images +0.0 ± 2.9 and 16 images -20.0 ± 2.9" in text      # 1 point, 4 degrees of freedom, 2 comparisons
+    assert "begins at 16 images" in text
+    assert "one of up to 2.9 points could hide" in choice.say_few_images(few_images(0.0))
     assert choice.say_few_images(few_images(0.0).query("setting == ''")) == "There are no runs with fewer images."
 
 
