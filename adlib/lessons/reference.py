@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import binomtest
 from torch import Generator, Tensor, nn
 
 from adlib import __version__, demo, metrics, recipes
@@ -281,8 +282,16 @@ def say_mended(right: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """For each method, which verdicts of a run were right, (N,) bool, and which of its reference: what changed."""
     if not right:
         return "There is no reference for these runs, so nothing is said of a longer training."
-    return " ".join(f"{method}: of {(~run).sum()} wrong verdicts the reference has {(~run & long).sum()} right, of "
-                    f"{run.sum()} right ones {(run & ~long).sum()} wrong." for method, (run, long) in right.items())
+    texts = []
+    for method, (run, long) in right.items():
+        mended, broken = int((~run & long).sum()), int((run & ~long).sum())
+        text = (f"{method}: of {(~run).sum()} wrong verdicts the reference has {mended} right, of {run.sum()} right "
+                f"ones {broken} wrong")
+        if mended + broken:
+            text += (f"; so unequal by chance (a sign test of {mended + broken} changes): "
+                     f"{binomtest(mended, mended + broken).pvalue:.0%}")
+        texts.append(f"{text}.")
+    return " ".join(texts)
 
 
 def list_shares(shares: pd.Series) -> str:

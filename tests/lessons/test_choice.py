@@ -32,7 +32,7 @@ def test_images_to_settle_a_difference():
 def few_images(lost: float) -> pd.DataFrame:
     rows = [("", 0.90, s) for s in (-1, 0, 1)] + [("train_share=0.5", 0.90, s) for s in (-1, 0, 1)]
     rows += [("train_share=0.1", 0.90 - lost, s) for s in (-1, 0, 1)]
-    about = {"method": "stfpm", "category": "circuit", "weights": "auto"}
+    about = {"method": "stfpm", "category": "circuit", "weights": "auto", "backbone": "efficientnet_lite0"}
     runs = [about | {"setting": setting, "image_auroc": x + 0.01 * s} for setting, x, s in rows]
     return pd.DataFrame([*runs, runs[0] | {"weights": "random", "image_auroc": 0.5}])     # no base row, another teacher
 

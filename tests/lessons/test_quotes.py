@@ -108,7 +108,7 @@ def test_claims_by_hand():
     found = [grade(differences(rows, m, "nearest", "pro"), comparisons=24) for m in ("stfpm", "destseg", "rd4ad")]
     assert found == ["", "**", "*"]
     text = results.say_claims(rows)
-    assert "**destseg**: *also on categories like these*: +10.0 image AUROC (ahead on 6 of 6)" in text
+    assert "**destseg**: *on these categories, with a hint of others*: +10.0 image AUROC (ahead on 6 of 6)" in text
     assert "**rd4ad**: *on these categories*: +2.5 image AUROC" in text
     assert "**stfpm**: *within the noise*" in text
     worse = results.say_claims(sweep({"nearest": floor, "destseg": floor - 0.1 + noise}, sorted(set(rows["category"]))))
@@ -167,7 +167,7 @@ def test_hits_by_hand():
     rows = pd.concat([pd.DataFrame({"method": "rd4ad", "hit@1": [0.9, 0.1, 0.05, 0.04], **same}),
                       pd.DataFrame({"method": "stfpm", "hit@1": [0.9, 0.2, 0.5, 0.3], **same})])
     text = feature_space.say_own_hits(rows)
-    assert "| rd4ad | 0.10 / 0.90 | 0.04 / 0.05 |" in text
+    assert "| rd4ad | 0.90 / 0.10 | 0.05 / 0.04 |" in text
     assert "furthest ahead of anomalous for rd4ad at level 1 (+0.80) and stfpm at level 2 (+0.20)" in text
     assert "rd4ad: *a* (level 2)" in text
 

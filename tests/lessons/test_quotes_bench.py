@@ -23,10 +23,11 @@ def test_goals_are_counted_and_what_falls_short_is_named():
         {"row": "PRO, equal steps", "work": "gravel", "adlib": 0.8, "anomalib": 0.9, "ratio": -0.1, "goal": 0.0},
         {"row": "PRO, equal seconds", "work": "gravel", "adlib": 0.9, "anomalib": 0.8, "ratio": 0.1, "goal": 0.0},
         {"row": "import time", "work": "", "note": "failed: no such module"}))
-    assert "1 of 2 goals are reached, and these are not: Perlin (256 px)." in text
+    assert "1 of 2 goals are reached, in bold." in text
+    assert "| Perlin | 256 px | 30 | 3 | images/s | 10 | 20 |" in text
     assert "behind in PRO, equal steps (gravel)." in text
     assert "since it failed: import time." in text
-    assert "| training step | stfpm | 1 | 2.5 | s | 2.5 | 2 |" in text
+    assert "| training step | stfpm | 1 | 2.5 | s | **2.5** | 2 |" in text
     assert "Measured on 2026-01-31: cpu, AVX2, no bf16, someone's, 2 threads, a load of up to 0" in text
     assert "nan" not in text
 
@@ -34,7 +35,7 @@ def test_goals_are_counted_and_what_falls_short_is_named():
 def test_where_all_is_well_nothing_is_excused():
     text = say_bench(table({"row": "Perlin", "work": "256 px", "unit": "s", "adlib": 1.0, "anomalib": 30.0, "ratio": 30,
                             "goal": 20.0}))
-    assert "1 of 1 goals are reached." in text
+    assert "1 of 1 goals are reached, in bold." in text
     assert "behind" not in text
     assert "failed" not in text
 

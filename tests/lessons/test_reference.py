@@ -143,7 +143,10 @@ def test_the_comparison_by_hand():
 def test_what_changed_by_hand():
     run, long = np.array([True, False, False, True]), np.array([False, True, False, True])
     assert reference.say_mended({"destseg": (run, long)}) == (
-        "destseg: of 2 wrong verdicts the reference has 1 right, of 2 right ones 1 wrong.")
+        "destseg: of 2 wrong verdicts the reference has 1 right, of 2 right ones 1 wrong; so unequal by chance (a sign "
+        "test of 2 changes): 100%.")
+    mended = {"destseg": (np.arange(20) >= 8, np.arange(20) >= 0)}         # eight mended, none broken: 2 in 2^8
+    assert "(a sign test of 8 changes): 1%" in reference.say_mended(mended)
     assert "no reference" in reference.say_mended({})
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from adlib.lessons.ablations import Grid
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure
+from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, new_figure
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
 from adlib.runs.tables import count
 from adlib.settings import METRIC_NAMES
@@ -149,7 +149,8 @@ def one_seed(values: dict[str, dict[int, float]], metric: str) -> Figure:
     seeds = list(next(iter(values.values())))
     figure, axes = new_figure(1, 1, width=6.2, height=3.2)
     ax = axes[0, 0]
-    for k, ((label, by_seed), (colour, marker)) in enumerate(zip(values.items(), STYLES, strict=False)):
+    for k, ((label, by_seed), other) in enumerate(zip(values.items(), STYLES, strict=False)):
+        colour, marker = METHOD_MARKS.get(label, other)
         numbers = [100 * by_seed[seed] for seed in seeds]
         spread = np.std(numbers, ddof=1) if len(numbers) > 1 else 0
         ax.plot(range(len(seeds)), numbers, color=colour, marker=marker, ms=6, lw=1.2, label=label)

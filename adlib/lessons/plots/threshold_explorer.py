@@ -112,7 +112,7 @@ def cost_curves(scores: np.ndarray, labels: np.ndarray, costs: list[tuple[float,
         best = len(cost) - 1 - int(np.argmin(cost[::-1]))
         ax.step(candidates, cost, where="pre", color=colour, ls=line, label=f"miss {miss:g}, false alarm {alarm:g}")
         ax.plot(candidates[best], cost[best], "o", color=colour, ms=7)
-    ax.set(xlabel="threshold (image score)", ylabel="cost, per miss + false alarm", ylim=(0, None))
+    ax.set(xlabel="threshold (image score)", ylabel="cost / (a + b)", ylim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
     return figure
 
@@ -122,7 +122,7 @@ def half_against_half(measured: dict[str, np.ndarray], label: str) -> Figure:
     figure, axes = new_figure(1, 1, width=6.6, height=0.75 * len(measured) + 0.9)
     ax = axes[0, 0]
     for y, values in enumerate(measured.values()):
-        for down, half, colour, name in [(-0.16, 0, ANOMALOUS, "the half that chose it"),
+        for down, half, colour, name in [(-0.16, 0, ANOMALOUS, "the half that chose (where one did)"),
                                          (0.16, 1, NORMAL, "the other half")]:
             low, middle, high = np.nanquantile(values[:, half], [0.05, 0.5, 0.95])
             ax.plot([low, high], [y + down] * 2, color=colour, lw=3, alpha=0.5)

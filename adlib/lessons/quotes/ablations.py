@@ -142,7 +142,8 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
             f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
             f"{listing(sizes)}. How firm are the verdicts? With the spread of two rows alone, or of all rows alone, "
             f"{int(every['flips'].sum())} more would be called beyond chance. To halve the margin of "
-            f"{n} seeds takes {seeds_to_halve(n)} seeds: more runs also make Student's $t$ smaller.")
+            f"{n} seeds takes {seeds_to_halve(n)} seeds (for one comparison, with the spread of its two rows): more "
+            "runs also make Student's $t$ smaller.")
 
 
 def flipped_verdicts(found: pd.DataFrame) -> list[bool]:

@@ -18,11 +18,13 @@ def say_bench(rows: pd.DataFrame) -> str:
     behind = values.dropna(subset=["goal"]).query("ratio < goal")
     about, busiest = rows.iloc[0], rows["load"].max()
     lines = ["| what | work | adlib | anomalib | unit | ratio | goal |", "|---|---|---:|---:|---|---:|---:|"]
+    timed = timed.assign(ratio=[f"**{as_cell(r)}**" if r >= goal else as_cell(r)
+                                for r, goal in zip(timed["ratio"], timed["goal"], strict=True)])
     lines += ["| " + " | ".join(as_cell(row[name]) for name in BENCH_COLUMNS) + " |" for _, row in timed.iterrows()]
     texts = [
         "\n".join(lines),
         f"The ratio says how many times better `adlib` is: {len(with_goal) - len(missed)} of {len(with_goal)} goals "
-        "are reached" + (f", and these are not: {listing(name_rows(missed))}." if len(missed) else "."),
+        "are reached, in bold.",
         *([f"After equal steps or seconds `adlib` is behind in {listing(name_rows(behind))}."] if len(behind) else []),
         *([f"Not measured, since it failed: {listing(name_rows(failed))}."] if len(failed) else []),
         f"Measured on {about['date']}: {about['device']}, {about['cpu']}, {about['threads']} threads, a load of up to "

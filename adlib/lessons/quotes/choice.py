@@ -3,9 +3,10 @@
 from math import ceil, sqrt
 
 import pandas as pd
-from scipy.stats import t as student
 
+from adlib.lessons.ablations import find_grid
 from adlib.lessons.failures import MISS, SMALL
+from adlib.lessons.paper_comparison import compare_with_paper, select_rows
 from adlib.lessons.quotes import kind_of_categories, link, listing, method_order, percent
 from adlib.lessons.quotes.results import BASELINE, means_of
 from adlib.runs import report, tables
@@ -44,26 +45,22 @@ def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
 
 def say_few_images(rows: pd.DataFrame) -> str:
     """Down to which share of the training images STFPM loses nothing that its seeds can show, from ablations.csv."""
-    rows = rows[(rows["method"] == "stfpm") & (rows["weights"] == "auto")]
-    own = rows[[setting == "" or setting.startswith("train_share=") for setting in rows["setting"]]]
-    values = {1.0 if not s else float(s.split("=")[1]): frame["image_auroc"] for s, frame in own.groupby("setting")}
-    if len(values) < 2 or 1.0 not in values:
+    grid = find_grid("stfpm_5")
+    found = compare_with_paper(select_rows(rows, grid), grid)
+    found = found[(found["metric"] == "image_auroc") & (found["label"] != found["base"]) & found["points"].notna()]
+    if not len(found):
         return "There are no runs with fewer images."
-    base, parts, lost_to, margins = values.pop(1.0), [], [], []
-    for share, x in sorted(values.items(), reverse=True):
-        free = len(x) + len(base) - 2
-        std = sqrt(((len(x) - 1) * x.var() + (len(base) - 1) * base.var()) / free)
-        margin = std * sqrt(1 / len(x) + 1 / len(base)) * student.ppf(1 - 0.025 / len(values), free)
-        lost = x.mean() - base.mean()
-        margins.append(tables.in_points(margin))
-        parts.append(f"{round(share * FULL_SET)} images {tables.in_points(lost):+.1f} ± {margins[-1]:.1f}")
-        if lost < -margin:
-            lost_to.append(share)
-    told = f"A loss beyond chance begins at {round(max(lost_to) * FULL_SET)} images." if lost_to else (
-        f"No loss is beyond chance; one of up to {max(margins):.1f} points could hide in these runs.")
-    return (f"STFPM on *{listing_of(own, 'category')}* with fewer than {FULL_SET} images, points of image AUROC and "
-            f"the margin of chance of lesson 05 ({link('ablations')}): {listing(parts)}. {told} A "
-            "threshold needs normal images, too: 19 for a promise of 5 % (lesson 08).")
+    found = found.iloc[found["label"].map(lambda label: -float(label.split()[0])).argsort()]    # most images first
+    images = [round(FULL_SET * float(label.split()[0]) / 100) for label in found["label"]]
+    parts = [f"{n} images {points:+.1f} ± {margin:.1f}"
+             for n, points, margin in zip(images, found["points"], found["margin"], strict=True)]
+    lost = [n for n, points, margin in zip(images, found["points"], found["margin"], strict=True) if points < -margin]
+    told = f"A loss beyond chance begins at {max(lost)} images." if lost else (
+        f"No loss is beyond chance; one of up to {(found['margin'] - found['points']).max():.1f} points could hide in "
+        "these runs.")
+    return (f"STFPM on *{listing_of(rows, 'category')}* with fewer than {FULL_SET} images, points of image AUROC and "
+            f"the margin of chance of lesson 05 ({link('ablations')}): {listing(parts)}. {told} A threshold "
+            "needs normal images, too: 19 for a promise of 5 % (lesson 08).")
 
 
 def auroc_error(auroc: float, normal: float, anomalous: float) -> float:
@@ -114,7 +111,7 @@ def hundreds(n: int) -> str:
 
 def say_photographs(published: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The regret table once more, from the papers' tables on photographs, beside the sweep's on drawn defects."""
-    lines, order = [], []
+    lines, order, by_chance = [], [], 0.0
     for metric in ("image_auroc", "pixel_auroc", "pixel_ap", "pro"):
         own = published[(published["dataset"] == "mvtec") & (published["metric"] == metric)
                         & (published["category"] != "mean")]
@@ -130,9 +127,12 @@ def say_photographs(published: pd.DataFrame, rows: pd.DataFrame) -> str:
             lines += [f"| {paper} | {METRIC_NAMES[metric]} | {name} | {lost[name]:.1f} | {ours[name]:.1f} |"
                       for name in method_order(wide.index)]
             order.append(lost.idxmin() == ours.idxmin())
+            by_chance += 1 / len(wide)
     if not lines:
         return "No paper has two of these methods on all categories."
-    same = f"In {sum(order)} of these {len(order)} comparisons the same method loses least on both sides."
+    same = (
+        f"In {sum(order)} of these {len(order)} comparisons the same method loses least on both sides; blind "
+        f"guessing would agree in {by_chance:.1f} of them.")
     return "\n".join(["| paper | number | always | lost there, on photographs | lost here, against the same rivals |",
                       "|---|---|---|---|---|", *lines, "", f"{same} The papers' columns are single numbers, each from "
                       "its authors' side, with larger backbones and 256 px."])

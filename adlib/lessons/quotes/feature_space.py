@@ -18,13 +18,13 @@ def say_own_hits(rows: pd.DataFrame) -> str:
     widest = [f"{gaps[k].idxmax()} at level {k} ({gaps[k].max():+.2f})" for k in levels]
     for m in methods:
         own = share.loc[m].reindex(levels)
-        cells = [f"{a:.2f} / {n:.2f}" for a, n in zip(own["anomalous"], own["normal"], strict=True)]
+        cells = [f"{n:.2f} / {a:.2f}" for a, n in zip(own["anomalous"], own["normal"], strict=True)]
         lines.append(f"| {m} | " + " | ".join(cells) + " |")
     runs = len(rows[["method", "category", "seed"]].drop_duplicates())
     return "\n".join([
         f"Over {runs} runs ({rows['category'].nunique()} categories, {rows['seed'].nunique()} seeds, up to "
-        f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at anomalous / "
-        "normal positions is", "", *lines, "",
+        f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at normal / "
+        "anomalous positions is", "", *lines, "",
         f"Normal is furthest ahead of anomalous for {listing(widest)}. Where the difference is narrow and both "
         "are high, the student imitates defects; where it is wide, it knows normal positions only. " + say_lost(rows)])
 
