@@ -7,6 +7,7 @@ import pytest
 from adlib.lessons import quotes
 from adlib.lessons.quotes import choice, results
 from adlib.metrics import auroc
+from adlib.runs import tables
 from adlib.runs.published import read_published
 
 
@@ -30,16 +31,18 @@ def test_images_to_settle_a_difference():
 
 
 def few_images(lost: float) -> pd.DataFrame:
-    rows = [("", 0.90, s) for s in (-1, 0, 1)] + [("train_share=0.5", 0.90, s) for s in (-1, 0, 1)]
-    rows += [("train_share=0.1", 0.90 - lost, s) for s in (-1, 0, 1)]
-    about = {"method": "stfpm", "category": "circuit", "weights": "auto", "backbone": "efficientnet_lite0"}
-    runs = [about | {"setting": setting, "image_auroc": x + 0.01 * s} for setting, x, s in rows]
-    return pd.DataFrame([*runs, runs[0] | {"weights": "random", "image_auroc": 0.5}])     # no base row, another teacher
+    rows = [(setting, x, s) for setting, x in [("", 0.90), ("train_share=0.5", 0.90), ("train_share=0.1", 0.90 - lost)]
+            for s in (0, 1, 2)]
+    about = {"method": "stfpm", "category": "circuit", "weights": "auto", "backbone": "efficientnet_lite0",
+             "dataset": "demo", "budget": "demo", "image_size": 128}
+    runs = [about | {"setting": setting, "seed": s, "image_auroc": x + 0.01 * s} for setting, x, s in rows]
+    runs.append(runs[0] | {"weights": "random", "image_auroc": 0.5})    # no base row, another teacher
+    return tables.fill_columns(pd.DataFrame(runs))
 
 
 def test_few_images_by_hand():
     text = choice.say_few_images(few_images(0.2))
-    assert "80 images +0.0 ± 2.9 and 16 images -20.0 ± 2.9" in text      # 1 point, 4 degrees of freedom, 2 comparisons
+    assert "80 images +0.0 ± 2.9 and 16 images -20.0 ± 2.9" in text      # 1 point, 4 degrees of freedom
     assert "begins at 16 images" in text
     assert "one of up to 2.9 points could hide" in choice.say_few_images(few_images(0.0))
     assert choice.say_few_images(few_images(0.0).query("setting == ''")) == "There are no runs with fewer images."

@@ -104,6 +104,8 @@ def letterbox(images: dict[str, Tensor]) -> Figure:
 
 def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figure:
     """Quality over the milliseconds of an image's map, a row per method: a marker per number of tiles, sizes beside."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     figure, axes = new_figure(rows["method"].nunique(), 3, width=3.1, height=2.8)
     for line, (method, of_method) in zip(axes, rows.groupby("method"), strict=True):
         every, few = of_method[of_method["subset"] == "all"], of_method[of_method["subset"] == subset]
@@ -121,6 +123,8 @@ def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figur
                     ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, 4), fontsize=7,
                                 textcoords="offset points")
             ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
+            ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), minor_locator=NullLocator(),
+                         major_formatter=FuncFormatter("{:g}".format))
         line[0].set_title("STFPM" if method == "stfpm" else "training-free baseline", loc="left", fontsize=9)
     axes[0, 0].legend(title="tiles", frameon=False, fontsize=8)
     return figure

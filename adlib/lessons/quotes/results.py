@@ -85,8 +85,8 @@ def say_claims(rows: pd.DataFrame) -> str:
     return "\n".join([
         f"Ahead of the baseline, in points. *On these categories*: beyond chance by the t test over seeds that allows "
         f"for all {m} comparisons (Bonferroni, lesson 05). *With a hint of others*: a paired t over the categories "
-        f"passes 5 % by itself, too. It allows for no comparisons; {spell_strict(rows, m)} The rest is within the noise. "
-        "No test here knows of other test images.", "", *lines])
+        f"passes 5 % by itself, too. It allows for no comparisons; {spell_strict(rows, m)} The rest is within the "
+        "noise. No test here knows of other test images.", "", *lines])
 
 
 def spell_strict(rows: pd.DataFrame, m: int) -> str:
