@@ -167,7 +167,8 @@ def compare_with_paper(runs: pd.DataFrame, grid: Grid) -> pd.DataFrame:
         `published`; `each`, the difference of every seed that the base row has as well, `points`, their mean, and
         `points_std`; `margins`, of `chance_margin` with the spread of the two rows and with that of all rows of the
         table, and `margin`, the larger; `their_points`; `verdict`: "agrees" or "contradicts" where our
-        difference is beyond the margin and the paper has one, "chance" where it is within or there is no margin.
+        difference is beyond the margin and the paper has one; within it "smaller" where the paper's lies farther from
+        ours than the margin, "chance" where it does not, or where there is no margin.
 
     Raises
     ------
@@ -222,7 +223,7 @@ def _agreement(ours: float, margin: float, theirs: float) -> str:
     if theirs == 0 or np.isnan(ours) or np.isnan(theirs):
         return ""
     if np.isnan(margin) or abs(ours) <= margin:
-        return "chance"
+        return "smaller" if abs(ours - theirs) > margin else "chance"
     return "agrees" if (ours > 0) == (theirs > 0) else "contradicts"
 
 

@@ -16,6 +16,7 @@ STEP = 0.11     # between the means of rows, at the right of the seeds
 POINTS = "difference to the base row\n(percentage points)"
 VERDICTS = {"agrees": (NORMAL, "o", "beyond chance, with\nthe paper's sign"),
             "contradicts": (ANOMALOUS, "D", "beyond chance, with\nthe opposite sign"),
+            "smaller": (QUIET, "s", "within our margin,\nand not of the\npaper's size"),
             "chance": (QUIET, "o", "within our margin\nof chance")}
 
 
@@ -195,7 +196,7 @@ def agreement_figure(found: dict) -> Figure:
     for verdict, (colour, marker, text) in VERDICTS.items():
         own = [line for line in lines if line["verdict"] == verdict]
         x, y = ([line[name] for line in own] for name in ("their_points", "points"))
-        ax.plot(x, y, marker, color=colour, mfc="white" if verdict == "chance" else colour, ms=6, lw=0,
+        ax.plot(x, y, marker, color=colour, mfc="white" if verdict in ("chance", "smaller") else colour, ms=6, lw=0,
                 label=f"{text} ({len(own)})")
         for line in own if verdict == "contradicts" else []:
             ax.annotate(f"{line['label']}, {METRIC_NAMES[line['metric']]}", (line["their_points"], line["points"]),

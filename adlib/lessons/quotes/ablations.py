@@ -134,14 +134,16 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
                for line in every[every["verdict"] == "contradicts"].to_dict("records")]
     sizes = [f"{every.loc[every['verdict'] == v, 'their_points'].abs().median():.1f} points {where}"
              for v, where in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
+    within = count.get("chance", 0) + count.get("smaller", 0)
     n, same_row = int(every["n"].max()), every[every["verdict"] == "agrees"].groupby(["table", "label"]).ngroups
     return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance "
             f"(in {same_row} rows: the numbers of one row go up and down together, and the rows of a table share one "
             "base row), "
             f"{len(against)} contradict{'s' * (len(against) == 1)}{f' ({listing(against)})' if against else ''}, and "
-            f"{count.get('chance', 0)} are within their margin. The median size of the paper's difference is "
-            f"{listing(sizes)}. How firm are the verdicts? With the spread of two rows alone, or of all rows alone, "
-            f"{int(every['flips'].sum())} more would be called beyond chance. To halve the margin of "
+            f"{within} are within their margin; {count.get('smaller', 0)} of these are farther from the paper's than "
+            "that, so an effect of the paper's size is not there, at this schedule. The median size of the paper's "
+            f"difference is {listing(sizes)}. How firm are the verdicts? With the spread of two rows alone, or of all "
+            f"rows alone, {int(every['flips'].sum())} more would be called beyond chance. To halve the margin of "
             f"{n} seeds takes {seeds_to_halve(n)} seeds (for one comparison, with the spread of its two rows): more "
             "runs also make Student's $t$ smaller.")
 
