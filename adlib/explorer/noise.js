@@ -134,7 +134,7 @@ class Noise extends Playground {
 
   countSeeds(key) {
     if (key === this.counted) return this.drawHistogram();
-    this.counted = key, this.coverages = [];
+    this.counted = key, this.coverages = [], this.summary.dataset.n = 0;
     const [cells, threshold, rotation] = JSON.parse(key), { size } = this.header;
     const some = () => {
       if (this.counted !== key) return;

@@ -74,7 +74,7 @@ MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
     (destseg.learning_rate_of_a_small_batch, 0.4, (), "so does the step"),
     (destseg.learning_rate_of_a_small_batch, 0.1, (), "the other way round"),
     (destseg.learning_rate_of_a_small_batch, 12.8, (), "still a sum, over 8"),
-    (destseg.learning_rate_of_a_small_batch, 3.2, (), "the paper's amounts to 12.8"),
+    (destseg.learning_rate_of_a_small_batch, 3.2, (), "the official code's amounts to 12.8"),
     (destseg.learning_rate_of_a_small_batch, 0.8, (), "a square root"),
     (destseg.learning_rate_of_a_small_batch, 2, (), "write a sum over B images"),
     (data_and_metrics.high_auroc_low_ap, ..., (MASK,), "not yet: set"),
