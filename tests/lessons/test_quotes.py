@@ -282,6 +282,13 @@ def test_two_rows_are_compared_with_each_other_not_with_their_base():
     assert "no runs of *one* and *absent*" in ablations.say_two_rows({}, "one", "absent")
 
 
+def test_causes_are_folded():
+    text = failure_cases.fold_causes(["too small", "too faint", "border of the image"])
+    assert text.startswith("<details><summary>The rules suggest ...</summary>")
+    assert "**too small**. Also holds: too faint and border of the image." in text
+    assert "Also" not in failure_cases.fold_causes(["too small"])
+
+
 def test_the_rule_of_small_defects_is_held_against_discs():
     rates = {"stfpm": [0.1, 0.6, 1.0], "rd4ad": [0.1, 0.3, 1.0]}        # four cells of 8 px are a disc of 18 px
     text = failure_cases.say_small_rule([4, 16, 32], rates, 8, 0.4)

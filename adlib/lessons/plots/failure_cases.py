@@ -82,7 +82,7 @@ def verdict_grid(margins: dict[str, np.ndarray], labels: np.ndarray, normal: dic
 
 def failure_page(data: Category, failure: Failure, method: str, levels: dict[str, np.ndarray],
          margins: dict[str, np.ndarray]) -> Figure:
-    """One failure on one page: the image, its mask, the map of every method on one scale, the facts and the cause.
+    """One failure on one page: the image, its mask, the map of every method on one scale, and the facts.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def failure_page(data: Category, failure: Failure, method: str, levels: dict[str
         Maps in normal units, and margins, by method.
     """
     i = failure.index
-    lines = 1 + max(3 + len(failure.causes), (len(facts_of(failure.facts)) + 1) // 2)
+    lines = 1 + max(3, (len(facts_of(failure.facts)) + 1) // 2)
     columns = max(2 + len(levels), 7)           # the text needs the width
     figure, axes = new_figure(2, columns, width=1.55, height=0.9 + 0.085 * lines,
                               gridspec_kw={"height_ratios": [1.8, 0.17 * lines]})
@@ -125,14 +125,11 @@ def region_or_spot(data: Category, i: int, level: np.ndarray) -> tuple[np.ndarra
 
 
 def describe_failure(ax, failure: Failure, method: str, lines: int) -> None:
-    """Verdict, suggestion and facts as text."""
+    """Verdict and facts as text; the suggested cause is for a fold below, so that a reader can say their own first."""
     ax.set(xlim=(0, 100), ylim=(lines, 0))
     ax.set_axis_off()
-    first, *others = failure.causes
     ax.text(0, 0, f"{method}: {failure.kind}", fontsize=10, fontweight="bold", va="top")
-    ax.text(0, 1.2, f"suggested: {first}", fontsize=9.5, va="top")
-    for k, cause in enumerate(others):
-        ax.text(0, 2.4 + k, f"also holds: {cause}", fontsize=8.5, va="top", color="0.35")
+    ax.text(0, 1.2, "Why?", fontsize=9.5, va="top")
     rows = facts_of(failure.facts)
     half = (len(rows) + 1) // 2
     for k, (name, value) in enumerate(rows):

@@ -30,6 +30,12 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
             "the reason, since nothing was fitted: there, normal test images *are* farther from the training images.")
 
 
+def fold_causes(causes: Sequence[str]) -> str:
+    """The cause that the rules suggest first, and what else holds, as a block to open."""
+    also = f" Also holds: {listing(causes[1:])}." if len(causes) > 1 else ""
+    return f"<details><summary>The rules suggest ...</summary>\n\n**{causes[0]}**.{also}\n\n</details>"
+
+
 def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: int) -> str:
     """Whose false alarms grow most when n normal images of that size are moved, from the counts of this run."""
     found = []
