@@ -108,11 +108,11 @@ def test_claims_by_hand():
     found = [grade(differences(rows, m, "nearest", "pro"), comparisons=24) for m in ("stfpm", "destseg", "rd4ad")]
     assert found == ["", "**", "*"]
     text = results.say_claims(rows)
-    assert "**destseg**: *on these categories, with a hint of others*: +10.0 image AUROC (ahead on 6 of 6)" in text
-    assert "**rd4ad**: *on these categories*: +2.5 image AUROC" in text
-    assert "**stfpm**: *within the noise*" in text
+    assert "| destseg | +10.0\\*\\* (6 of 6) |" in text
+    assert "| rd4ad | +2.5\\* (" in text
+    assert "| stfpm | +0.0 (" in text or "| stfpm | -0.0 (" in text
     worse = results.say_claims(sweep({"nearest": floor, "destseg": floor - 0.1 + noise}, sorted(set(rows["category"]))))
-    assert "-10.0 image AUROC (ahead on 0 of 6)" in worse
+    assert "| destseg | -10.0\\*\\* (0 of 6) |" in worse
 
 
 def test_a_grade_is_the_textbooks_test():
