@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import isnan
 
+import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
@@ -27,20 +28,18 @@ def say_origin(rows: pd.DataFrame) -> str:
 def say_parts(rows: pd.DataFrame, method: str) -> str:
     """What leaving a part of one method out gains or loses, and what other settings do, beyond chance.
 
-    By Student's t with the spread that all settings share, 5 % divided by the number of comparisons (Bonferroni).
+    By lesson 05's margin, the larger of the two spreads, which allows for all settings in each number.
     """
     own = rows[rows["method"] == method]
-    sizes = own.groupby("setting").size()
-    free = int((sizes - 1).sum())
-    if "" not in sizes or len(sizes) < 2 or not free:
+    others, lost, gained, least = [x for x in sorted(set(own["setting"])) if x], {}, {}, {}
+    if "" not in set(own["setting"]) or not others or own.groupby("setting").size().max() < 2:
         return f"There are too few runs of {method} to compare its parts."
-    others, lost, gained, least = [x for x in sizes.index if x], {}, {}, {}
     for name in PARTS_METRICS:
-        by_setting = own.groupby("setting")[name]
-        mean, std = by_setting.mean(), ((by_setting.var().fillna(0) * (sizes - 1)).sum() / free) ** 0.5
-        sure = student.ppf(1 - 0.025 / (len(others) * len(PARTS_METRICS)), free)
+        values = {setting: list(x) for setting, x in own.groupby("setting")[name]}
+        mean = {setting: sum(x) / len(x) for setting, x in values.items()}
         for setting in others:
-            margin = std * (1 / sizes[setting] + 1 / sizes[""]) ** 0.5 * sure
+            margin = np.nanmax([chance_margin(values[setting], values[""], comparisons=len(others), pooled=pooled)
+                                for pooled in (None, list(values.values()))])
             least[name] = min(margin, least.get(name, margin))
             if abs(d := mean[setting] - mean[""]) > margin:
                 text = f"{METRIC_NAMES[name]} ({mean[setting]:.3f} against {mean['']:.3f})"
@@ -50,15 +49,18 @@ def say_parts(rows: pd.DataFrame, method: str) -> str:
                      for found in (lost, gained))
     verdict = (f"So what earns its place here: without it ({listing(f'`{x}`' for x in needed)}) the network is worse."
                if needed else "So no part earns its place here by these numbers.")
-    return (f"Beyond chance (a t test that allows for {len(others) * len(PARTS_METRICS)} comparisons), worse than the "
-            f"full network: {worse}; better: {better}. {verdict} These runs would not show less than "
+    return (f"Beyond chance (lesson 05's margin, which allows for {len(others)} settings in each number), worse than "
+            f"the full network: {worse}; better: {better}. {verdict} These runs would not show less than "
             f"{listing(f'{in_points(x):.1f} points of {METRIC_NAMES[name]}' for name, x in least.items())}.")
 
 
 def say_cosine(rows: pd.DataFrame) -> str:
     """What the loss per position and the flat one give, for each method of the table `cosine`."""
     found = compare_with_paper(select_rows(rows, find_grid("cosine")), find_grid("cosine"))
-    return "Both losses, in our runs. " + say_findings(found)
+    ahead = found[found["points"].abs() > found["margin"]]
+    per_position = sum((line["points"] > 0) == ("pixel" in line["label"]) for line in ahead.to_dict("records"))
+    return (f"{say_findings(found)}\n\nWhere chance does not explain it, the loss per position is ahead in "
+            f"{per_position} of {len(ahead)} numbers.")
 
 
 def is_left_out(setting: str) -> bool:
@@ -80,7 +82,8 @@ def say_findings(found: pd.DataFrame) -> str:
         return "No row has runs beside the base row's."
     if not any(":" in line for line in lines):
         return f"No row differs from the base row beyond chance, in none of the {len(lines)} numbers."
-    return "\n".join(["Points against the base row, in brackets the paper's:", "", *lines])
+    printed = ", in brackets the paper's" if compared["their_points"].notna().any() else ""
+    return "\n".join([f"Points against the base row{printed}:", "", *lines])
 
 
 def fold_table(text: pd.DataFrame, name: str) -> str:
