@@ -168,7 +168,7 @@ def test_hits_by_hand():
                       pd.DataFrame({"method": "stfpm", "hit@1": [0.9, 0.2, 0.5, 0.3], **same})])
     text = feature_space.say_own_hits(rows)
     assert "| rd4ad | 0.90 / 0.10 | 0.05 / 0.04 |" in text
-    assert "furthest ahead of anomalous for rd4ad at level 1 (+0.80) and stfpm at level 2 (+0.20)" in text
+    assert "furthest ahead of anomalous (unrounded) for rd4ad at level 1 (+0.80) and stfpm at level 2 (+0.20)" in text
     assert "rd4ad: *a* (level 2)" in text
 
 

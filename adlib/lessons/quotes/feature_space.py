@@ -25,8 +25,8 @@ def say_own_hits(rows: pd.DataFrame) -> str:
         f"Over {runs} runs ({rows['category'].nunique()} categories, {rows['seed'].nunique()} seeds, up to "
         f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at normal / "
         "anomalous positions is", "", *lines, "",
-        f"Normal is furthest ahead of anomalous for {listing(widest)}. Where the difference is narrow and both "
-        "are high, the student imitates defects; where it is wide, it knows normal positions only. " + say_lost(rows)])
+        f"Normal is furthest ahead of anomalous (unrounded) for {listing(widest)}. Where the difference is narrow and "
+        "both are high, the student imitates defects; where it is wide, it knows normal positions only. " + say_lost(rows)])
 
 
 def say_lost(rows: pd.DataFrame) -> str:
