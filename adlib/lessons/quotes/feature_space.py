@@ -26,7 +26,8 @@ def say_own_hits(rows: pd.DataFrame) -> str:
         f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at normal / "
         "anomalous positions is", "", *lines, "",
         f"Normal is furthest ahead of anomalous (unrounded) for {listing(widest)}. Where the difference is narrow and "
-        "both are high, the student imitates defects; where it is wide, it knows normal positions only. " + say_lost(rows)])
+        "both are high, the student imitates defects; where it is wide, it knows normal positions only. "
+        + say_lost(rows)])
 
 
 def say_lost(rows: pd.DataFrame) -> str:
