@@ -148,6 +148,13 @@ def chance_margin(row: list[float], base: list[float], *, comparisons: int = 1,
     return float(std * (1 / len(row) + 1 / len(base)) ** 0.5 * student.ppf(1 - 0.025 / comparisons, free))
 
 
+def margins_of_two_rows(row: list[float], base: list[float], rows: list[list[float]], *,
+                        comparisons: int) -> tuple[float, float, float]:
+    """`chance_margin` with the spread of the two and with that of all rows, and the larger; NaN where none is known."""
+    two, every = (chance_margin(row, base, comparisons=comparisons, pooled=pooled) for pooled in (None, rows))
+    return two, every, every if np.isnan(two) else max(two, every)
+
+
 # Both side by side
 
 
@@ -205,14 +212,13 @@ def _compare_row(own: dict[int, float], base: dict[int, float], published: float
     mean, deviation, n = mean_std_n(own.values())
     each = [in_points(own[seed] - base[seed]) for seed in own if seed in base]
     points, points_std, _ = mean_std_n(each)
-    margins = (np.nan, np.nan)
+    *margins, margin = (np.nan,) * 3
     if each and comparisons:
-        two = list(own.values()), list(base.values())
-        margins = tuple(in_points(chance_margin(*two, comparisons=comparisons, pooled=rows)) for rows in (None, pooled))
-    margin = max(margins) if not np.isnan(margins[0]) else margins[1]
+        found = margins_of_two_rows([*own.values()], [*base.values()], pooled, comparisons=comparisons)
+        *margins, margin = map(in_points, found)
     their_points = published - published_base
     return {"n": n, "mean": mean, "std": deviation, "published": from_percent(published), "each": each,
-            "points": points, "points_std": points_std, "margins": margins, "margin": margin,
+            "points": points, "points_std": points_std, "margins": tuple(margins), "margin": margin,
             "their_points": their_points,
             "verdict": _agreement(points, margin, their_points)}
 

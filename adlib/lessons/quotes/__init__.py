@@ -39,6 +39,11 @@ def link(name: str) -> str:
     return f"[`results/{name}.csv`](results/{name}.csv)"
 
 
+def as_details(summary: str, body: str) -> str:
+    """A block to open, for Markdown."""
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
 def listing(words: Iterable[str], *, last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"; "none" where there are none."""
     *first, end = list(words) or ["none"]

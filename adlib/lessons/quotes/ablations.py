@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from math import isnan
 
-import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
 from adlib.lessons.ablations import find_grid
-from adlib.lessons.paper_comparison import chance_margin, compare_with_paper, select_rows
-from adlib.lessons.quotes import listing
+from adlib.lessons.paper_comparison import compare_with_paper, margins_of_two_rows, select_rows
+from adlib.lessons.quotes import as_details, listing
 from adlib.runs.tables import in_points
 from adlib.settings import METRIC_NAMES
 
@@ -38,8 +37,7 @@ def say_parts(rows: pd.DataFrame, method: str) -> str:
         values = {setting: list(x) for setting, x in own.groupby("setting")[name]}
         mean = {setting: sum(x) / len(x) for setting, x in values.items()}
         for setting in others:
-            margin = np.nanmax([chance_margin(values[setting], values[""], comparisons=len(others), pooled=pooled)
-                                for pooled in (None, list(values.values()))])
+            *_, margin = margins_of_two_rows(values[setting], values[""], [*values.values()], comparisons=len(others))
             least[name] = min(margin, least.get(name, margin))
             if abs(d := mean[setting] - mean[""]) > margin:
                 text = f"{METRIC_NAMES[name]} ({mean[setting]:.3f} against {mean['']:.3f})"
@@ -88,7 +86,7 @@ def say_findings(found: pd.DataFrame) -> str:
 
 def fold_table(text: pd.DataFrame, name: str) -> str:
     """A long table as a block to open."""
-    return f"<details>\n<summary>All numbers of {name}</summary>\n\n{text.to_html(border=0)}\n\n</details>"
+    return as_details(f"All numbers of {name}", text.to_html(border=0))
 
 
 def difference_as_text(line: dict) -> str:
@@ -109,9 +107,8 @@ def compare_two_rows(rows: pd.DataFrame, first: str, second: str, metrics: Seque
         if first not in values or second not in values:
             continue
         one, other = values[first], values[second]
-        margins = [chance_margin(one, other, comparisons=len(metrics), pooled=pooled)
-                   for pooled in (None, list(values.values()))]
-        found[metric] = (in_points(sum(one) / len(one) - sum(other) / len(other)), in_points(max(margins)))
+        *_, margin = margins_of_two_rows(one, other, list(values.values()), comparisons=len(metrics))
+        found[metric] = (in_points(sum(one) / len(one) - sum(other) / len(other)), in_points(margin))
     return found
 
 

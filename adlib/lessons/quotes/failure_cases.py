@@ -6,7 +6,7 @@ from math import pi
 import pandas as pd
 
 from adlib.lessons.failures import FALSE_ALARM, FEW_CELLS, MISS, PART, SMALL
-from adlib.lessons.quotes import kind_of_categories, link, listing, percent
+from adlib.lessons.quotes import as_details, kind_of_categories, link, listing, percent
 
 PART_FOLDERS = ("missing_part", "misplaced_part")
 NAMES = {"textures": "the textures", "objects": "the drawn parts", "all": "all categories"}
@@ -33,7 +33,7 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
 def fold_causes(causes: Sequence[str]) -> str:
     """The cause that the rules suggest first, and what else holds, as a block to open."""
     also = f" Also holds: {listing(causes[1:])}." if len(causes) > 1 else ""
-    return f"<details><summary>The rules suggest ...</summary>\n\n**{causes[0]}**.{also}\n\n</details>"
+    return as_details("The rules suggest ...", f"**{causes[0]}**.{also}")
 
 
 def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: int) -> str:
