@@ -58,7 +58,7 @@ class History:
     losses: list[float] = field(default_factory=list)                       # of each step
     validation: list[tuple[int, float]] = field(default_factory=list)       # (step, loss)
     ends: dict[str, int] = field(default_factory=dict)                      # last step of each stage
-    best_step: dict[str, int] = field(default_factory=dict)                      # step whose weights each stage kept
+    best_step: dict[str, int] = field(default_factory=dict)                 # step whose weights each stage kept
     snapshots: dict[int, Tensor] = field(default_factory=dict)              # step -> (M, 256, 256) maps
     precision: dict[str, str] = field(default_factory=dict)                 # of each stage: "float32" or "bf16"
     seconds: float = 0.0                                                    # over all interruptions
@@ -490,6 +490,8 @@ def predict(model: nn.Module, images: Tensor | Tiles, *, size: tuple[int, int] =
     device = next(iter([*model.parameters(), *model.buffers()])).device
     model.eval()
     tiles = images if isinstance(images, Tiles) else Tiles(images)
+    if len(tiles.images) * tiles.each >= 16 and hasattr(model, "folded"):       # fewer do not pay the folding
+        model = model.folded()
     together = max(1, batch // tiles.each)
     began, maps = time.perf_counter(), torch.empty(len(tiles.images), *size)
     with torch.inference_mode(), exact_convolutions():

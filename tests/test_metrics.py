@@ -170,6 +170,17 @@ def test_scikit_learn(seed, levels):
     assert metrics.average_precision(maps, masks) == close(found["pixel_ap"])
 
 
+@pytest.mark.parametrize("levels", [50, None])
+def test_many_pixels_are_sorted_in_shares(levels):
+    maps, masks, scores, labels = random_case(0, n=20, size=256, levels=levels)
+    assert (~masks).sum() > 1e6
+    found = evaluate(maps, masks, scores, labels)
+    assert found["pixel_auroc"] == close(roc_auc_score(masks.ravel(), maps.ravel()))
+    assert found["pixel_ap"] == close(average_precision_score(masks.ravel(), maps.ravel()))
+    order = np.random.default_rng(1).permutation(len(maps))      # other shares
+    assert found == {k: close(v) for k, v in evaluate(maps[order], masks[order], scores[order], labels[order]).items()}
+
+
 @pytest.mark.parametrize("connectivity", [4, 8])
 @pytest.mark.parametrize("levels", [1, 4, None])
 @pytest.mark.parametrize("seed", range(6))

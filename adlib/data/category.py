@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from adlib import ROOT, find_input
-from adlib.data.images import as_images, find_range, open_upright, read_images, read_masks, read_sizes, upright_size
+from adlib.data.images import as_images, find_range, open_upright, read_masks, read_sizes, upright_size
 from adlib.data.listing import CategoryFiles, Fault, group_faults, images_in, list_files, visible
 from adlib.data.one_class import CLASSES, SUBSET_SIZES, draw
 from adlib.data.tiles import Frame, Tiles, plan_frame
@@ -89,7 +89,7 @@ def load_category(root: str | Path, name: str, *, image_size: int = 256, tiles: 
         raise (ValueError if train and test else FileNotFoundError)(problems[0] + more)
     kept, held = split_validation(len(train))
     value_range = find_range(train)
-    images = read_images(train + test, image_size, value_range)
+    images = as_images(train + test, image_size, value_range)
     masks, doubts = read_masks([files.masks.get(path) for path in test]) if files.masks else (None, [])
     for text in [*map(str, files.unused), *group_faults(doubts)]:
         warnings.warn(f"{name}: {text}", stacklevel=2)
@@ -115,7 +115,7 @@ def cut_category(category: Category, parts: dict[str, list[Path]], masks: dict[P
     category.frame = frame
     for part, paths in parts.items():
         boxes = torch.tensor([frame.inside(*size) for size in sizes[part]])
-        category.tiles[part] = Tiles(read_images(paths, frame, category.value_range), side, boxes)
+        category.tiles[part] = Tiles(as_images(paths, frame, category.value_range), side, boxes)
     rows, columns = category.tiles["test"].grid
     print(f"{category.name}: {rows} x {columns} tiles of {side} px on {frame.height} x {frame.width} px, aspect "
           f"{'kept' if frame.keep else 'stretched'}: a map costs {rows * columns} maps of whole images", flush=True)

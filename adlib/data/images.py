@@ -78,28 +78,6 @@ def read_sizes(paths: list[Path]) -> list[tuple[int, int]]:
     return sizes
 
 
-def read_images(paths: list[Path], size: int | Frame, value_range: Range | None = None) -> Tensor:
-    """(N, 3, size, size) uint8, decoded on all cores: Pillow releases the interpreter while it decodes and resizes.
-
-    On a frame (N, 3, H, W), see `fit_picture`.
-    """
-    frame = size if isinstance(size, Frame) else Frame(size, size, keep=False)
-    images = torch.empty(len(paths), 3, frame.height, frame.width, dtype=torch.uint8)
-
-    def fill(i: int) -> None:
-        pixels = fit_picture(read_picture(paths[i], value_range), frame)
-        images[i] = torch.from_numpy(pixels).permute(2, 0, 1)     # (H, W, 3) -> (3, H, W)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(fill, range(len(paths))))
-    return images
-
-
-def read_image(path: Path, size: int, value_range: Range | None = None) -> np.ndarray:
-    """(size, size, 3) uint8 of any image file, resized straight to the square."""
-    return fit_picture(read_picture(path, value_range), Frame(size, size, keep=False))
-
-
 def fit_picture(picture: Image.Image, frame: Frame) -> np.ndarray:
     """(H, W, 3) uint8: a picture resized into the middle of a frame, around it its reflection."""
     height, width = frame.inside(*picture.size)
@@ -242,7 +220,7 @@ def shrink_mask(mask: Tensor, size: int | tuple[int, int] = MAP_SIZE) -> Tensor:
 
 
 def as_images(images, size: int | Frame, value_range: Range | None = None) -> Tensor:
-    """(N, 3, size, size) uint8, or on a frame, prepared as `load_category` prepares files.
+    """(N, 3, size, size) uint8, or on a frame (N, 3, H, W), as `load_category` prepares files: decoded on all cores.
 
     Parameters
     ----------
@@ -256,7 +234,12 @@ def as_images(images, size: int | Frame, value_range: Range | None = None) -> Te
     ValueError
         None at all, or values or shapes that are not those of images; says which image.
     """
-    return torch.stack([as_image(image, size, i, value_range) for i, image in enumerate(list_images(images))])
+    images = list_images(images)
+    height, width = (size.height, size.width) if isinstance(size, Frame) else (size, size)
+    prepared = torch.empty(len(images), 3, height, width, dtype=torch.uint8)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda i: prepared[i].copy_(as_image(images[i], size, i, value_range)), range(len(images))))
+    return prepared
 
 
 def list_images(images) -> Sequence | np.ndarray:

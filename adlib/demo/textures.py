@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from adlib import find_input
-from adlib.data.images import as_images, read_images, read_picture
+from adlib.data.images import as_images, read_picture
 from adlib.data.listing import SUFFIXES, files_below
 
 TEXTURE_LIMIT = 1024        # images of a folder: 201 MB at 256 px
@@ -47,13 +47,13 @@ def load_textures(source: str | Path, size: int, *, limit: int | None = TEXTURE_
         return as_images([crop for pixels in map(read_photograph, PHOTOGRAPHS) for crop in crops(pixels)], size)
     found = textures_in(source)
     if limit is None or len(found) <= limit:
-        return read_images(found, size)
+        return as_images(found, size)
     if limit < 1:
         raise ValueError(f"limit={limit} must be at least 1, or None for all images")
     drawn = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:limit]
     print(f"textures: {limit} of the {len(found)} images in {source}, drawn with seed {seed}; limit=None takes all, "
           f"{len(found) * 3 * size**2 / 1e9:.1f} GB")
-    return read_images([found[i] for i in drawn], size)
+    return as_images([found[i] for i in drawn], size)
 
 
 def describe_textures(source: str | Path, *, limit: int | None = TEXTURE_LIMIT) -> str:

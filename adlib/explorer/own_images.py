@@ -14,7 +14,7 @@ from PIL import Image
 
 from adlib import find_input, recipes
 from adlib.data.category import Category, cut_category, split_validation
-from adlib.data.images import Range, find_range, read_images, read_picture
+from adlib.data.images import Range, as_images, find_range, read_picture
 from adlib.data.listing import SUFFIXES, images_in, some, visible
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.metrics import alarms_allowed
@@ -97,12 +97,12 @@ def folder_category(good: str | Path, new: str | Path | None = None, *, image_si
     kept, held = split_validation(len(paths))
     test = photographs(new) if new else [paths[i] for i in held]
     value_range = find_range(paths)
-    images = read_images(paths, image_size, value_range)
+    images = as_images(paths, image_size, value_range)
     category = Category(
         name=good.resolve().name,
         train=images[kept],
         validation=images[held],
-        test=read_images(test, image_size, value_range),
+        test=as_images(test, image_size, value_range),
         masks=None,
         labels=torch.zeros(len(test), dtype=torch.bool),
         defects=["new" if new else "good"] * len(test),

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from adlib import find_input, metrics
 from adlib.data.category import load_category
-from adlib.data.images import read_images
+from adlib.data.images import as_images
 from adlib.runs.record import LoadedRun, load_run
 
 PICTURE = 256       # px that images of a run are shown at, whatever size the network saw
@@ -75,7 +75,7 @@ def _read_pictures(run: LoadedRun) -> tuple:
     """Test images and masks of a run, in the order of its maps."""
     if run.entry["n_anomalous"] is None:            # one's own photographs: nothing but files
         paths = [find_input(path) for path in run.paths.tolist()]
-        return read_images(paths, PICTURE, run.entry.get("value_range")), None
+        return as_images(paths, PICTURE, run.entry.get("value_range")), None
     given = run.entry["parameters"]
     size = run.entry["image_size"] if run.image_level else max(PICTURE, run.entry["image_size"])
     data = load_category(given["data_root"], given["category"], image_size=size)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from adlib import ROOT, find_input, find_output
 from adlib.data.category import load_category
-from adlib.data.images import read_image, read_mask, shrink_mask
+from adlib.data.images import as_images, read_mask, shrink_mask
 from adlib.runs.datasets import describe
 
 
@@ -48,10 +48,10 @@ def test_every_image_format_gives_the_same_picture(tmp_path, mode, suffix, dtype
     ramp = np.tile(np.where(np.arange(64) < 32, 0, 255).astype(np.uint8), (64, 1))
     image = Image.fromarray(ramp.astype(dtype) * 257) if dtype else Image.fromarray(ramp).convert("RGB").convert(mode)
     image.save(tmp_path / f"image.{suffix}")
-    pixels = read_image(tmp_path / f"image.{suffix}", 32)
-    assert pixels.shape == (32, 32, 3)
-    assert pixels[:, :12].max() <= 3        # JPEG rings a little
-    assert pixels[:, 20:].min() >= 252
+    pixels = as_images([tmp_path / f"image.{suffix}"], 32)[0]
+    assert pixels.shape == (3, 32, 32)
+    assert pixels[..., :12].max() <= 3        # JPEG rings a little
+    assert pixels[..., 20:].min() >= 252
 
 
 def test_a_cameras_orientation_tag_is_obeyed(bolt, tmp_path):
@@ -61,9 +61,9 @@ def test_a_cameras_orientation_tag_is_obeyed(bolt, tmp_path):
     image.save(bolt / "test/crack/000.jpg", exif=exif)
     (bolt / "test/crack/000.png").unlink()
     save(bolt / "ground_truth/crack/000_mask.png", np.full((60, 20), 255, np.uint8))    # as it is shown
-    pixels = read_image(bolt / "test/crack/000.jpg", 32)
-    assert pixels[:10, :, 0].min() > 200
-    assert pixels[-10:, :, 0].max() < 50
+    pixels = as_images([bolt / "test/crack/000.jpg"], 32)[0]
+    assert pixels[0, :10].min() > 200
+    assert pixels[0, -10:].max() < 50
     with pytest.warns(UserWarning, match="covers more than half of its image"):
         load_category(tmp_path, "bolt", image_size=32)
 

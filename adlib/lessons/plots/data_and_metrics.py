@@ -7,7 +7,7 @@ from torch import Tensor
 
 from adlib import find_input, metrics
 from adlib.data.category import Category, list_categories
-from adlib.data.images import read_image, read_mask, shrink_mask
+from adlib.data.images import as_images, read_mask, shrink_mask
 from adlib.data.listing import list_files
 from adlib.explorer import CMAP, normal_scale
 from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, QUIET, defect_name, new_figure, picture
@@ -37,7 +37,7 @@ def contact_sheet(data_root: str, *, size: int = 256, normal: int = 2) -> Figure
     for name, row, line in zip(names, rows, axes, strict=True):
         for (path, title, mask), ax in zip(row, line, strict=False):
             outline = shrink_mask(read_mask(mask)) if mask else None
-            picture(ax, read_image(path, size).transpose(2, 0, 1), mask=outline, title=title.replace("_", " "))
+            picture(ax, as_images([path], size)[0], mask=outline, title=title.replace("_", " "))
         line[0].set_title(f"{name}: normal", fontsize=9, fontweight="bold")
     return figure
 
