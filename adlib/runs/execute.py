@@ -34,7 +34,7 @@ READS = dict.fromkeys(LESSON_OF.values(), ()) | {
 
 
 def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -> Path:
-    """Execute all cells of a lesson with papermill, its prints shown as they come; the path of the executed notebook.
+    """Execute all cells of a lesson with papermill, what its `run` cells print shown as it comes; the executed notebook.
 
     Raises
     ------
@@ -98,12 +98,15 @@ def run_lessons(lessons: Sequence[str], options: list[str], *, out_dir: str | Pa
 
 
 def execute_notebook(notebook: Path, out: Path, parameters: dict) -> None:
-    """Execute a notebook into `out`, after each cell anew; what it prints is shown as it comes."""
+    """Execute a notebook into `out`, after each cell anew; what its `run` cells print is shown as it comes."""
     import papermill
 
+    from adlib.runs import engine as engine  # makes itself known to papermill
+
     paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (notebook, out)]   # papermill takes templates
-    papermill.execute_notebook(*paths, parameters=parameters, progress_bar=False, stdout_file=Indented(sys.stdout),
-                               stderr_file=Indented(sys.stderr), shutdown_kernel="immediate",   # gracefully takes 2 s
+    papermill.execute_notebook(*paths, parameters=parameters, progress_bar=False, engine_name="adlib",
+                               stdout_file=Indented(sys.stdout), stderr_file=Indented(sys.stderr),
+                               shutdown_kernel="immediate",     # gracefully takes 2 s
                                extra_arguments=["--IPKernelApp.log_level=ERROR"])   # it warns of its own loopback
 
 
@@ -272,9 +275,11 @@ class Indented(io.TextIOBase):
     """A kernel's prints on the terminal, set apart from the runner's own."""
 
     def __init__(self, stream):
-        self.stream = stream
+        self.stream, self.silent = stream, False
 
     def write(self, text: str) -> int:
+        if self.silent:
+            return len(text)
         self.stream.write("".join(f"    {line}" for line in text.splitlines(keepends=True)))
         self.stream.flush()
         return len(text)

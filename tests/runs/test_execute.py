@@ -176,6 +176,20 @@ def test_a_lesson_is_executed_and_its_prints_are_shown(lesson, tmp_path, capsys)
     assert "    at work\n" in capsys.readouterr().out
 
 
+def test_of_a_lesson_with_run_cells_only_these_speak(lesson, tmp_path, capsys):
+    toy = lesson("x = 1", "print('by hand')", "print('at work')", "print('not yet')")
+    path = tmp_path / "toy.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[2].metadata["tags"] = ["run"]
+    nbformat.write(notebook, path)
+    executed = execute.run_lesson(toy, {}, out_dir=tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert "    at work\n" in shown
+    assert "by hand" not in shown
+    assert "not yet" not in shown
+    assert execute.printed_by(executed, "report") == "by hand\nnot yet\n"      # the notebook has them
+
+
 def test_a_failed_lesson_is_kept_up_to_its_cell(lesson, tmp_path):
     toy = lesson("x = 1", "print('before')", "raise ValueError('no such thing')")
     with pytest.raises(RuntimeError, match=r"ValueError: no such thing\n.*toy.ipynb"):
