@@ -290,7 +290,7 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
     scores, regions = scores[order], regions[order]
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))         # of each run of equal scores
     thresholds, tp, normal = scores[last], last + 1, masks.size - len(scores)
-    fp_above, fp = (normal - sum(np.searchsorted(share, thresholds, side=side) for share in shares)
+    fp_above, fp = (normal - np.sum([np.searchsorted(share, thresholds, side=side) for share in shares], axis=0)
                     for side in ("right", "left"))
     sizes = np.bincount(regions)[1:]
     overlap = np.minimum(np.cumsum(1 / (len(sizes) * sizes[regions - 1]))[last], 1)     # rounding can pass 1

@@ -34,7 +34,7 @@ READS = dict.fromkeys(LESSON_OF.values(), ()) | {
 
 
 def run_lesson(lesson: str, parameters: dict, *, out_dir: str | Path = "runs") -> Path:
-    """Execute all cells of a lesson with papermill, what its `run` cells print shown as it comes; the executed notebook.
+    """Execute a whole lesson with papermill, what its `run` cells print shown as it comes; the executed notebook.
 
     Raises
     ------
