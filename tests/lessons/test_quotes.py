@@ -310,3 +310,18 @@ def test_of_moved_parts_the_growth_is_told():
     assert "no method alarms more often" in calm
     alone = failure_cases.say_moved([0, 2, 4, 8, 16], {"stfpm": [1, 1, 2, 2, 2]}, 40, 128)
     assert "grow most (from 2 % to 5 %), as for all" in alone
+
+
+def test_causes_with_another_images_mask():
+    pairs = {("too faint", "too faint"): 1, ("too small", "too faint"): 2, ("too small", "too small"): 1}
+    assert failure_cases.share_kept(pairs) == 50
+    text = failure_cases.say_swapped(pairs)
+    assert text.startswith("Of 4 misses 50 % keep")
+    assert "it would be 38 %" in text                   # (1 * 3 + 3 * 1) / 16
+    assert "a part of the causes does not hang" in text
+    assert "*too faint*, from 1 to 3" in text
+    changed = failure_cases.say_swapped({("too faint", "too small"): 1, ("too small", "too faint"): 1})
+    assert "the causes follow the mask" in changed
+    assert "No cause becomes more frequent" in changed
+    assert failure_cases.share_kept({}) is None
+    assert "nothing to swap" in failure_cases.say_swapped({})

@@ -1,5 +1,6 @@
 """Figures of lesson 06: verdicts, a page per failure, causes, disagreement, and psychometric curves."""
 
+from collections.abc import Mapping
 from textwrap import shorten
 
 import numpy as np
@@ -181,11 +182,12 @@ def defect_table(data: Category, found: dict[str, list[Failure]]) -> Figure:
     return count_tables({"misses, all methods": {k.replace("_", " "): v for k, v in missed.items()}}, "misses")
 
 
-def confusion_table(found: dict[tuple[str, str], int]) -> Figure:
-    """How often a failure with a built-in cause (row) got which first suggestion (column)."""
-    rows = {cause: [name for (built, name), n in found.items() if built == cause for _ in range(n)]
-            for cause in failures.CAUSES if any(built == cause for built, _ in found)}
-    return count_tables({"built in (row), suggested (column)": rows}, "failures")
+def confusion_table(found: Mapping[tuple[str, str], int], title: str = "built in (row), suggested (column)",
+                    unit: str = "failures") -> Figure:
+    """How often a failure of one cause (row), by default a built-in one, got which first suggestion (column)."""
+    rows = {cause: [name for (first, name), n in found.items() if first == cause for _ in range(n)]
+            for cause in failures.CAUSES if any(first == cause for first, _ in found)}
+    return count_tables({title: rows}, unit)
 
 
 def count_tables(panels: dict[str, dict[str, list[str]]], unit: str) -> Figure:

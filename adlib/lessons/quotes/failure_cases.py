@@ -1,5 +1,6 @@
 """Lesson 06: what the reference sweep says of false alarms and of causes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import pi
 
@@ -70,6 +71,30 @@ def say_small_rule(diameters: Sequence[float], rates: Mapping[str, Sequence[floa
     return (f"**Is the rule *{SMALL}* of Section 3 right?** It comes first, and asks for less than {FEW_CELLS:g} "
             f"cells: a disc below {limit:.0f} px. Of the discs of {diameters[largest]:g} px and contrast {contrast:g} "
             f"are seen: {seen}. {meaning}")
+
+
+def share_kept(pairs: Mapping[tuple[str, str], int]) -> float | None:
+    """Per cent of pairs of causes, counted, that are the same twice; None without any."""
+    return 100 * sum(n for (own, other), n in pairs.items() if own == other) / sum(pairs.values()) if pairs else None
+
+
+def say_swapped(pairs: Mapping[tuple[str, str], int]) -> str:
+    """How many misses keep their cause with another image's mask, beside what chance explains, and what they become."""
+    total, share = sum(pairs.values()), share_kept(pairs)
+    if share is None:
+        return "No method misses anything here, so there is nothing to swap."
+    own, other = Counter(), Counter()
+    for (first, second), n in pairs.items():
+        own[first] += n
+        other[second] += n
+    chance = 100 * sum(own[cause] * other[cause] for cause in own) / total**2
+    gained = max(other, key=lambda cause: other[cause] - own[cause])
+    growth = (f" What grows most is *{gained}*, from {own[gained]} to {other[gained]}."
+              if other[gained] > own[gained] else " No cause becomes more frequent.")
+    worth = ("So the causes follow the mask that is given" if share < chance + 10 else
+             "So a part of the causes does not hang on the mask")
+    return (f"Of {total} misses {share:.0f} % keep their first cause with another image's mask; if the two had nothing "
+            f"to do with each other, it would be {chance:.0f} %. {worth}.{growth}")
 
 
 def say_causes(rows: pd.DataFrame) -> str:
