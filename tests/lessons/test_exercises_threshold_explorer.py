@@ -66,8 +66,11 @@ def promised(n, rate):
     (..., "not yet: set"),
     (image_threshold, "right"),
     (rule(promised), "right"),
-    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1e-6, "right"),
-    (lambda scores, rate: [np.sort(scores)[-promised(len(scores), rate)] + 1], "right"),     # flags the same scores
+    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1e-9, "right"),
+    (lambda scores, rate: rule(promised, above=False)(scores, rate) * (1 + 1e-6), "right"),
+    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1e-3, "ten thousand times smaller"),
+    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1, "ten thousand times smaller"),
+    (lambda scores, rate: image_threshold(scores, rate) + np.diff(np.unique(scores)).min() / 2, "so does a lower"),
     (rule(promised, above=False), "what ties with it is flagged"),
     (lambda scores, rate: np.quantile(scores, 1 - rate), "the plain quantile"),
     (rule(lambda n, rate: max(1, floor(rate * n))), "the new image counts too: floor"),

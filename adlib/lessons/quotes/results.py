@@ -205,7 +205,8 @@ def say_regret(rows: pd.DataFrame, metrics: list[str]) -> str:
              "|---" * (2 * len(metrics) + 1) + "|"]
     lost = {m: tables.in_points(regret(means_of(rows, m))) for m in metrics}
     for name in method_order(rows["method"]):
-        cells = [f"{d.loc[name].mean():.1f} | {d.loc[name].max():.1f} (*{d.loc[name].idxmax()}*)"
+        cells = [f"{d.loc[name].mean():.1f} | {d.loc[name].max():.1f}"
+                 + (f" (*{d.loc[name].idxmax()}*)" if d.loc[name].max() > 0 else ", nowhere behind")
                  for d in lost.values() if name in d.index and d.loc[name].notna().any()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     best = [f"{d.mean(axis=1).idxmin()} in {METRIC_NAMES[m]}" for m, d in lost.items() if len(d)]
