@@ -2,14 +2,14 @@
 
     python -m adlib.lessons.resolution notebooks/results/resolution.csv --device cuda --minutes 8
 
-The training-free baseline and STFPM at each image size and number of tiles, a seed after the other, without papermill.
+By default the training-free baseline and STFPM, at each image size and number of tiles, without papermill.
 Rows are written after each of them; what the file already holds is not computed again, and when the minutes are over,
 it ends.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -21,11 +21,13 @@ from adlib import demo, recipes
 from adlib.data import load_category
 from adlib.data.category import Category
 from adlib.metrics import auroc, average_precision
+from adlib.networks.destseg import DeSTSeg
+from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.nearest import NearestPatch
 from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs.parameters import resolve
-from adlib.settings import peak_memory_mb
+from adlib.settings import DESTSEG_WIDTHS, peak_memory_mb
 from adlib.training import damp_borders, fit, pick_device, predict
 
 SIZES, TILES, THIRDS = (128, 192, 256), (1, 2, 3), ("smallest third", "middle third", "largest third")
@@ -53,20 +55,22 @@ def judge_subsets(data: Category, maps: torch.Tensor, scores: torch.Tensor) -> l
     return rows
 
 
-def measure_setting(data: Category, *, method: str, seed: int, budget: str = "demo", device: str = "auto",
-                    steps: int | None = None) -> list[dict]:
-    """Make "nearest" or "stfpm" of a category, whole or tiled, as `run` does, and judge it: a row for each subset.
+def measure_setting(data: Category, **options) -> list[dict]:
+    """Make a detector of a category, whole or tiled, and judge it: a row for each subset. Options of `make_maps`."""
+    maps, scores, cost = make_maps(data, **options)
+    return [row | cost for row in judge_subsets(data, maps, scores)]
+
+
+def make_maps(data: Category, *, method: str, seed: int, budget: str = "demo", device: str = "auto",
+              steps: int | None = None) -> tuple[torch.Tensor, torch.Tensor, dict]:
+    """Maps and scores of the test images by a method that is made of a category as `run` does it; and what that costs.
 
     Seconds are the processor's, of all threads, where that does the work: a busy machine does not lengthen them.
     """
     at = pick_device(device)
     clock = time.process_time if at.type == "cpu" else time.perf_counter
     teacher, began = Teacher().to(at), clock()
-    if method == "nearest":
-        model = NearestPatch(teacher, seed=seed).fit(data.seen("train"))
-    else:
-        model = STFPM(teacher, seed=seed)
-        fit(model, data, recipes.stfpm(model, budget, steps=steps), seed=seed, device=device, log=lambda line: None)
+    model = make_detector(teacher, data, method=method, seed=seed, budget=budget, device=device, steps=steps or None)
     train_seconds = clock() - began
     if resolve({"budget": budget, "category": data.name, "borders": "auto"})["borders"] == "damp":
         damp_borders(model, data.seen("validation"))
@@ -74,11 +78,33 @@ def measure_setting(data: Category, *, method: str, seed: int, budget: str = "de
     maps = predict(model, data.seen("test"))
     cost = {"train_seconds": train_seconds, "ms_per_image": 1000 * (clock() - began) / len(maps), "device": at.type,
             "peak_memory_mb": peak_memory_mb(at)}
-    return [row | cost for row in judge_subsets(data, maps, model.image_scores(maps))]
+    return maps, model.image_scores(maps), cost
 
 
-def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes: float = np.inf, **options) -> None:
-    """Add the rows of a grid of `KEY`s that a file lacks to it, as far as the minutes go."""
+def make_detector(teacher: Teacher, data: Category, *, method: str, seed: int, budget: str, device: str,
+                  steps: int | None) -> NearestPatch | STFPM | DeSTSeg | ReverseDistillation:
+    """A method with its defaults, trained; `steps`, where given, stand in for the budget's, of each stage."""
+    if method == "nearest":
+        return NearestPatch(teacher, seed=seed).fit(data.seen("train"))
+    if method == "destseg":
+        model = DeSTSeg(teacher, seed=seed, **DESTSEG_WIDTHS[budget])
+        textures = demo.load_textures("auto", data.train.shape[-1])
+        stages = recipes.destseg(model, textures, budget, student_steps=steps, segmentation_steps=steps)
+    else:
+        network, recipe = {"stfpm": (STFPM, recipes.stfpm), "rd4ad": (ReverseDistillation, recipes.rd4ad),
+                           "masked_rd": (MaskedRD, recipes.masked_rd)}[method]
+        model = network(teacher, seed=seed)
+        stages = recipe(model, budget, steps=steps)
+    if not isinstance(model, STFPM) and budget != "paper":
+        recipes.choose_start(model, data)
+    fit(model, data, stages, seed=seed, device=device, log=lambda line: None)
+    return model
+
+
+def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes: float = np.inf,
+                     aspect: str = "stretch", measure: Callable[..., list[dict]] | None = None, **options) -> None:
+    """Add the rows of a grid of `KEY`s (and steps) that a file lacks to it, as far as the minutes go."""
+    measure = measure or measure_setting
     rows = pd.read_csv(target) if target.is_file() else pd.DataFrame(columns=KEY)
     until = time.perf_counter() + 60 * minutes
     for where in not_measured(rows, grid):
@@ -87,8 +113,10 @@ def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes:
             return
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        data = load_category(data_root, where["category"], image_size=where["image_size"], tiles=where["tiles"])
-        found = [where | row for row in measure_setting(data, method=where["method"], seed=where["seed"], **options)]
+        data = load_category(data_root, where["category"], image_size=where["image_size"], tiles=where["tiles"],
+                             aspect=aspect)
+        asked = {name: where[name] for name in ("method", "seed", "steps") if name in where}
+        found = [where | row for row in measure(data, **asked, **options)]
         rows = pd.concat([rows, pd.DataFrame(found)]) if len(rows) else pd.DataFrame(found)
         rows.to_csv(target, index=False, float_format="%.4f", lineterminator="\n")
         numbers = {name: round(found[0][name], 3) for name in ("image_auroc", "pixel_ap", "train_seconds")}
@@ -96,27 +124,30 @@ def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes:
 
 
 def not_measured(rows: pd.DataFrame, grid: list[dict]) -> Iterator[dict]:
-    there = set(rows[KEY].itertuples(index=False, name=None))
-    return (where for where in grid if tuple(where[name] for name in KEY) not in there)
+    there = set(rows.reindex(columns=list(grid[0])).itertuples(index=False, name=None))
+    return (where for where in grid if tuple(where.values()) not in there)
 
 
-def measure_grid() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_grid(description: str | None, **defaults: tuple) -> tuple[argparse.Namespace, list[dict]]:
+    """The command line of a measurement, and its grid of `KEY`s; other defaults by the options' names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", type=Path)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=np.inf)
     parser.add_argument("--data-root", default="data/demo")
     parser.add_argument("--budget", default="demo")
+    parser.add_argument("--steps", type=int, default=0, help="0: the budget's")
+    parser.add_argument("--aspect", default="stretch", choices=("stretch", "keep"))
     for name, default in [("methods", ("nearest", "stfpm")), ("categories", ("circuit",)), ("seeds", (0, 1, 2)),
                           ("sizes", SIZES), ("tiles", TILES)]:
-        parser.add_argument(f"--{name}", default=",".join(map(str, default)))
+        parser.add_argument(f"--{name}", default=",".join(map(str, defaults.get(name, default))))
     given = parser.parse_args()
     words = (given.methods.split(","), given.categories.split(","))
     numbers = ([int(x) for x in text.split(",")] for text in (given.seeds, given.sizes, given.tiles))
-    grid = [dict(zip(KEY, values, strict=True)) for values in product(*words, *numbers)]
-    write_resolution(given.target, grid, data_root=str(demo.ensure(given.data_root)), minutes=given.minutes,
-                     budget=given.budget, device=given.device)
+    return given, [dict(zip(KEY, values, strict=True)) for values in product(*words, *numbers)]
 
 
 if __name__ == "__main__":
-    measure_grid()
+    given, grid = read_grid(__doc__)
+    write_resolution(given.target, grid, data_root=str(demo.ensure(given.data_root)), minutes=given.minutes,
+                     aspect=given.aspect, budget=given.budget, device=given.device, steps=given.steps)

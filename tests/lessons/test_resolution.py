@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from adlib.data.category import load_category
-from adlib.lessons import resolution
+from adlib.lessons import photographs, resolution
 from adlib.lessons.plots import resolution as plots
 from adlib.lessons.quotes import resolution as say
+from adlib.settings import METRICS
 
 COST = {"train_seconds": 1.0, "ms_per_image": 2.0, "device": "cpu", "peak_memory_mb": 3.0}
 
@@ -51,12 +52,24 @@ def test_it_goes_on_where_it_stopped(bolt, tmp_path, monkeypatch):
     assert pd.read_csv(target)[resolution.KEY].to_dict("records") == grid
 
 
-@pytest.mark.parametrize("method", ["nearest", "stfpm"])
+@pytest.mark.parametrize("method", ["nearest", "stfpm", "destseg", "rd4ad", "masked_rd"])
 def test_a_tiled_detector_is_measured(bolt, method):
     data = load_category(bolt.parent, "bolt", image_size=64, tiles=2)
     rows = resolution.measure_setting(data, method=method, seed=0, budget="smoke", device="cpu", steps=2)
     assert [row["subset"] for row in rows] == ["all", *resolution.THIRDS, "crack"]
     assert rows[0]["train_seconds"] > 0 < rows[0]["ms_per_image"]
+
+
+def test_photographs_get_the_six_numbers(bolt, tmp_path):
+    grid = [{"method": "nearest", "category": "bolt", "seed": 0, "image_size": 64, "tiles": 1, "steps": 0}]
+    target = tmp_path / "photographs.csv"
+    for _ in range(2):      # the second time nothing is left to measure
+        resolution.write_resolution(target, grid, data_root=str(bolt.parent), measure=photographs.measure_numbers)
+    row, = pd.read_csv(target).to_dict("records")
+    assert row.items() >= grid[0].items()
+    assert all(0 <= row[name] <= 1 for name in METRICS)
+    longer = [grid[0] | {"steps": 9}]
+    assert list(resolution.not_measured(pd.read_csv(target), grid + longer)) == longer
 
 
 # What the lesson says of it
