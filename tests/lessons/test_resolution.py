@@ -8,6 +8,7 @@ from adlib.data.category import load_category
 from adlib.lessons import photographs, resolution
 from adlib.lessons.plots import resolution as plots
 from adlib.lessons.quotes import resolution as say
+from adlib.metrics import auroc
 from adlib.settings import METRICS
 
 COST = {"train_seconds": 1.0, "ms_per_image": 2.0, "device": "cpu", "peak_memory_mb": 3.0}
@@ -110,3 +111,47 @@ def test_the_price_is_drawn_over_the_time():
     assert left.lines[0].get_xdata().tolist() == [2.0, 8.0]         # one tile, at 128 and at 256 px
     assert left.lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.85])
     assert middle.lines[1].get_ydata().tolist() == pytest.approx([0.7])
+
+
+def photographed() -> pd.DataFrame:
+    """Tiles help RD4AD on tire, half of it by the longer training; and harm the baseline on magnetic_tile."""
+    rows = []
+    for category, method, steps, tiles, value in [
+            ("tire", "rd4ad", 0, 1, 0.5), ("tire", "rd4ad", 0, 3, 0.9), ("tire", "rd4ad", 900, 1, 0.7),
+            ("magnetic_tile", "nearest", 0, 1, 0.8), ("magnetic_tile", "nearest", 0, 2, 0.6)]:
+        rows += [{"category": category, "method": method, "seed": seed, "image_size": 128, "tiles": tiles, "steps": steps,
+                  "ms_per_image": 9, "processor": "AVX2"} | dict.fromkeys(METRICS, value + 0.01 * seed) for seed in (0, 1)]
+    return pd.DataFrame(rows)
+
+
+def test_photographs_are_told_by_category():
+    text = say.say_photographs(photographed())
+    assert "| rd4ad | 3 x 3 | 0.905 | 0.905 | 0.905 | 0.905 | 9 |" in text
+    assert "0.705" not in text                      # trained longer: a question of its own
+    assert "rise: image AUROC of 1, pixel AP of 1, PRO of 1 and IAP of 1; fall: none. The best: rd4ad, 3 x 3" in text
+    assert "rise: none; fall: image AUROC of 1" in text
+    assert "The best: nearest, whole, in image AUROC" in text
+    assert "means over 2 seeds" in text
+
+
+def test_a_longer_training_is_told_from_tiles():
+    share = say.longer_share(photographed(), "pro")
+    assert share.to_dict("index") == {("tire", "rd4ad"): pytest.approx({"tiles": 0.4, "longer": 0.2})}
+    assert "with 900 steps get +20.0 of +40.0 points image AUROC (rd4ad on tire)" in say.say_longer(photographed())
+    assert "No whole image" in say.say_longer(photographed().query("steps == 0"))
+
+
+def test_the_error_of_a_paired_difference():
+    dice = torch.Generator().manual_seed(0)
+    labels = torch.arange(120) < 70
+    hard = torch.randn(120, generator=dice)         # for both alike
+    first, second = (hard + 0.3 * torch.randn(120, generator=dice) + labels * by for by in (1.0, 1.3))
+    gain, error = resolution.compare_scores(first, second, labels)
+    assert gain == pytest.approx(auroc(second, labels) - auroc(first, labels))
+    drawn = []
+    for _ in range(600):
+        again = torch.cat([kind[torch.randint(len(kind), (len(kind),), generator=dice)]
+                           for kind in (labels.nonzero()[:, 0], (~labels).nonzero()[:, 0])])
+        drawn.append(auroc(second[again], labels[again]) - auroc(first[again], labels[again]))
+    assert error == pytest.approx(torch.tensor(drawn).std().item(), rel=0.15)
+    assert resolution.compare_scores(first, first, labels) == (0, 0)

@@ -54,35 +54,59 @@ def say_context(rows: pd.DataFrame) -> str:
 
 def say_photographs(rows: pd.DataFrame) -> str:
     """What tiles do for each method on real parts, a table per category and what it says, from photographs.csv."""
-    blocks = []
+    rows, blocks = rows[rows["steps"] == 0], []
     for category, of_category in rows.groupby("category", sort=False):
-        means = of_category.groupby(["method", "tiles"], sort=False)[[*SHOWN, "ms_per_image"]].mean()
-        seeds = of_category.groupby(["method", "tiles"])["seed"].nunique()
+        means = of_category.groupby(["method", "tiles"])[[*SHOWN, "ms_per_image"]].mean()
         lines = [f"| {category} | tiles | " + " | ".join(METRIC_NAMES[m] for m in SHOWN) + " | ms |",
                  "|---" * (len(SHOWN) + 3) + "|"]
         for name in method_order(of_category["method"]):
-            for tiles, row in means.loc[name].sort_index().iterrows():
+            for tiles, row in means.loc[name].iterrows():
                 numbers = " | ".join(f"{row[m]:.3f}" for m in SHOWN)
                 lines.append(f"| {name} | {spell_tiles(tiles)} | {numbers} | {row['ms_per_image']:.0f} |")
-        blocks += ["\n".join(lines), say_gain(of_category, means), ""]
-    low, high = seeds.min(), seeds.max()
-    return "\n\n".join([*blocks, f"From {link('photographs')}: {rows['image_size'].iloc[0]} px, means over "
-                         f"{low if low == high else f'{low} to {high}'} seeds, milliseconds of a map."])
+        blocks += ["\n".join(lines), say_gain(of_category, means)]
+    seeds = rows.groupby(["category", "method", "tiles"])["seed"].nunique()
+    return "\n\n".join([*blocks, f"From {link('photographs')}: {listing(map(str, rows['image_size'].unique()))} px, "
+                         f"means over {say_seeds(seeds)}, milliseconds of a map ({rows['processor'].iloc[0]})."])
 
 
 def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
-    """In how many methods tiles raise each number with every seed, and which detector is best then."""
-    wide = rows.pivot_table(index=["method", "seed"], columns="tiles", values=SHOWN)
-    methods = [m for m, group in rows.groupby("method") if group["tiles"].nunique() > 1]
-    found = []
-    for m in SHOWN:
-        change = (wide[m][max(wide[m])] - wide[m][min(wide[m])]).dropna()
-        up, down = (sum((sign * change[name] > 0).all() for name in methods) for sign in (1, -1))
-        found.append(f"{METRIC_NAMES[m]} {up} up, {down} down")
+    """For how many methods the most tiles raise or lower each number with every seed, and which detector is best."""
+    directions = {m: [] for m in SHOWN}
+    for _, group in rows.groupby("method"):
+        by_tiles = group.pivot_table(index="seed", columns="tiles", values=SHOWN)
+        for m in SHOWN:
+            whole, most = by_tiles[m].iloc[:, 0], by_tiles[m].iloc[:, -1]
+            if by_tiles[m].shape[1] > 1:
+                directions[m].append(int((most > whole).all()) - int((most < whole).all()))
     best = [f"{name}, {spell_tiles(tiles)}, in {METRIC_NAMES[m]}" for m in ("image_auroc", "pixel_ap")
             for name, tiles in [means[m].idxmax()]]
-    return (f"Of {count(len(methods), 'method')}, with every seed by the most tiles: {'; '.join(found)}. The best: "
-            f"{listing(best)}.")
+    rise, fall = (listing(f"{METRIC_NAMES[m]} of {found.count(sign)}" for m, found in directions.items()
+                          if found.count(sign)) for sign in (1, -1))
+    return (f"{count(len(directions['iap']), 'method')} measured both ways. With the most tiles and every seed rise: {rise}; "
+            f"fall: {fall}. The best: {listing(best)}.")
+
+
+def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """(methods, 2): what tiles add to a number, and what as many steps on whole images add, where both are measured."""
+    found = {}
+    for name, group in rows.groupby(["category", "method"]):
+        means = group.groupby(["steps", "tiles"])[metric].mean()
+        if group["steps"].any() and group["tiles"].max() > 1:
+            short, tiled = means[0].iloc[0], means[0].iloc[-1]
+            found[name] = {"tiles": tiled - short, "longer": means[group["steps"].max(), 1] - short}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["tiles", "longer"])
+
+
+def say_longer(rows: pd.DataFrame) -> str:
+    """How much of what tiles add a longer training on whole images adds as well, from photographs.csv."""
+    parts = []
+    for m in ("image_auroc", "pixel_ap"):
+        parts += [f"{100 * gain['longer']:+.1f} of {100 * gain['tiles']:+.1f} points {METRIC_NAMES[m]} ({method} on "
+                  f"{category})" for (category, method), gain in longer_share(rows, m).iterrows()]
+    steps = rows.loc[rows["steps"] > 0, "steps"].unique()
+    return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}: that much is the longer "
+            "training, the rest needs the tiles. (A longer training fits whole images, too: try it before you tile.)"
+            if parts else "No whole image of this extract was trained as long as tiles are.")
 
 
 def spell_tiles(tiles: int) -> str:
