@@ -82,8 +82,8 @@ def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
             for name, tiles in [means[m].idxmax()]]
     rise, fall = (listing(f"{METRIC_NAMES[m]} of {found.count(sign)}" for m, found in directions.items()
                           if found.count(sign)) for sign in (1, -1))
-    return (f"{count(len(directions['iap']), 'method')} measured both ways. With the most tiles and every seed rise: {rise}; "
-            f"fall: {fall}. The best: {listing(best)}.")
+    return (f"{count(len(directions['iap']), 'method')} measured both ways. With the most tiles and every seed rise: "
+            f"{rise}; fall: {fall}. The best: {listing(best)}.")
 
 
 def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
