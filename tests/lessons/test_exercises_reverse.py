@@ -108,22 +108,28 @@ TWINS = [
 
 
 def energies(x, dims=(2, 3), eps=1e-4, half=0.5, correction=1):
-    v = x.var(dim=dims, keepdim=True, correction=correction)
-    return (x - x.mean(dim=dims, keepdim=True)) ** 2 / (4 * (v + eps)) + half
+    v, above = x.var(dim=dims, keepdim=True, correction=correction), x - x.mean(dim=dims, keepdim=True)
+    return torch.where(above > 0, above, 0) ** 2 / (4 * (v + eps)) + half
 
 
-def simam_by_loops(x):
+def one_sided_by_loops(x):
     out = np.empty(x.shape)
     for i in np.ndindex(*x.shape[:2]):
         a = x[i].double().numpy()
-        e = (a - a.mean()) ** 2 / (4 * (a.var(ddof=1) + 1e-4)) + 0.5
+        e = np.maximum(a - a.mean(), 0) ** 2 / (4 * (a.var(ddof=1) + 1e-4)) + 0.5
         out[i] = a / (1 + np.exp(-e))
     return out
 
 
-SIMAM = [
-    (..., "not yet: set"), (SimAM(), "right"), (simam_by_loops, "right"),
-    (lambda x: x * energies(x).sigmoid(), "right"),
+def silent_below(x):
+    """Nothing of what lies below the mean."""
+    return x * energies(x).sigmoid() * (x >= x.mean(dim=(2, 3), keepdim=True))
+
+
+ONE_SIDED = [
+    (..., "not yet: set"), (one_sided_by_loops, "right"), (lambda x: x * energies(x).sigmoid(), "right"),
+    (lambda x: torch.where(x > x.mean((2, 3), keepdim=True), SimAM()(x), x * torch.tensor(0.5).sigmoid()), "right"),
+    (SimAM(), "that is SimAM itself"), (silent_below, "keeps the weight of the mean"),
     (lambda x: x * energies(x, correction=0).sigmoid(), "H W - 1"),
     (lambda x: x * energies(x, dims=(1, 2, 3)).sigmoid(), "not of the whole image"),
     (lambda x: x * energies(x, dims=(0, 2, 3)).sigmoid(), "not of the whole batch"),
@@ -131,13 +137,14 @@ SIMAM = [
     (lambda x: x * energies(x, half=0).sigmoid(), "1/2 is missing"),
     (lambda x: x * energies(x, eps=0).sigmoid(), "without epsilon"),
     (lambda x: energies(x).sigmoid(), "those are the weights"), (energies, "those are the e"),
-    (lambda x: x * energies(x), "with dim=(2, 3), keepdim=True"),
+    (lambda x: x * energies(x), "the distance with clamp"),
 ]
 
 
 @pytest.mark.parametrize(("check", "answer", "expected"), [
     (check, *row) for check, rows in [(rd4ad.flat_cosine, FLAT), (rd4ad.transposed, TRANSPOSED),
-                                      (masked_rd.twin_test, TWINS), (masked_rd.simam, SIMAM)] for row in rows])
+                                      (masked_rd.twin_test, TWINS),
+                                      (masked_rd.one_sided_simam, ONE_SIDED)] for row in rows])
 def test_every_function_gets_the_verdict_that_fits(capsys, check, answer, expected):
     found = verdict(capsys, check, answer)
     assert expected in found

@@ -35,18 +35,23 @@ def twin_test(answer: object) -> None:
         "four means: of each network's distances, at `hidden` and at `~hidden`")
 
 
-def simam(answer: object) -> None:
-    """Lesson 04, exercise 2: SimAM as a function of (B, C, H, W) features."""
+def one_sided_simam(answer: object) -> None:
+    """Lesson 04, exercise 2: SimAM of (B, C, H, W) features that lights up only what lies above its channel's mean."""
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(2, 3, 3, 4, generator=generator) * torch.tensor([1.0, 5.0, 0.01])[:, None, None]     # one is quiet
 
-    def weigh(x: Tensor, dims: tuple = (2, 3), eps: float = 1e-4, half: float = 0.5, correction: int = 1) -> Tensor:
+    def weigh(x: Tensor, dims: tuple = (2, 3), eps: float = 1e-4, half: float = 0.5, correction: int = 1,
+              least: float = 0.0) -> Tensor:
         v = x.var(dim=dims, keepdim=True, correction=correction)
-        return x * ((x - x.mean(dim=dims, keepdim=True)).square() / (4 * (v + eps)) + half).sigmoid()
+        above = (x - x.mean(dim=dims, keepdim=True)).clamp(min=least)
+        return x * (above.square() / (4 * (v + eps)) + half).sigmoid()
 
     judge_function(
-        answer, weigh, [(x,)], "no weight is learnt, and yet each channel is weighed",
-        {"the variance divides by H W - 1, as torch.var does": lambda x: weigh(x, correction=0),
+        answer, weigh, [(x,)], "a bright defect is lit up, a dark one no more than its surroundings",
+        {"that is SimAM itself, which lights up what lies below the mean as well": lambda x: weigh(x, least=-torch.inf),
+         "what lies below the mean keeps the weight of the mean, sigmoid(1/2); it is not set to 0":
+             lambda x: weigh(x) * (x > x.mean(dim=(2, 3), keepdim=True)),
+         "the variance divides by H W - 1, as torch.var does": lambda x: weigh(x, correction=0),
          "mean and variance are those of one channel of one image, not of the whole image":
              lambda x: weigh(x, dims=(1, 2, 3)),
          "mean and variance are those of one channel of one image, not of the whole batch":
@@ -56,4 +61,4 @@ def simam(answer: object) -> None:
          "without epsilon a channel that hardly varies is lit up like any other": lambda x: weigh(x, eps=0),
          "those are the weights; multiply x by them": lambda x: weigh(x) / x,
          "those are the e; the weights are sigmoid(e), and they multiply x": lambda x: (weigh(x) / x).logit()},
-        "mean and variance with dim=(2, 3), keepdim=True; then e, and x * sigmoid(e)")
+        "mean and variance with dim=(2, 3), keepdim=True; the distance with clamp(min=0); then e, and x * sigmoid(e)")

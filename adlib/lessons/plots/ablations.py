@@ -198,9 +198,11 @@ def agreement_figure(found: dict) -> Figure:
         x, y = ([line[name] for line in own] for name in ("their_points", "points"))
         ax.plot(x, y, marker, color=colour, mfc="white" if verdict in ("chance", "smaller") else colour, ms=6, lw=0,
                 label=f"{text} ({len(own)})")
-        for line in own if verdict == "contradicts" else []:
-            ax.annotate(f"{line['label']}, {METRIC_NAMES[line['metric']]}", (line["their_points"], line["points"]),
-                        (6, 6), textcoords="offset points", fontsize=8.5)
+        for k, line in enumerate(own if verdict == "contradicts" else []):      # a number each, and names at the side
+            ax.annotate(str(k + 1), (line["their_points"], line["points"]), (5, 5 if k % 2 else -11),
+                        textcoords="offset points", fontsize=8.5)
+            ax.text(1.03, 0.4 - 0.07 * k, f"{k + 1}  {line['label']}, {METRIC_NAMES[line['metric']]}", fontsize=8.5,
+                    transform=ax.transAxes)
     ax.set_xscale("symlog", linthresh=1)
     ax.set_yscale("symlog", linthresh=1)
     ends = {side: [sign * 1.6 * max(1, *(sign * line[name] for line in lines)) for sign in (-1, 1)]
