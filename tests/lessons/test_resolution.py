@@ -126,7 +126,7 @@ def photographed() -> pd.DataFrame:
 
 
 def test_photographs_are_told_by_category():
-    text = say.say_photographs(photographed())
+    text = say.say_tiled_parts(photographed())
     assert "| rd4ad | 3 x 3 | 0.905 | 0.905 | 0.905 | 0.905 | 9 |" in text
     assert "0.705" not in text                      # trained longer: a question of its own
     assert "rise: image AUROC of 1, pixel AP of 1, PRO of 1 and IAP of 1; fall: none. The best: rd4ad, 3 x 3" in text

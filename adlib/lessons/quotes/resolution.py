@@ -7,7 +7,7 @@ from adlib.runs.tables import count
 from adlib.settings import METRIC_NAMES
 
 SPOKEN_OF = {"nearest": "The training-free baseline", "stfpm": "STFPM"}
-SHOWN = ["image_auroc", "pixel_ap", "pro", "iap"]
+OF_PARTS = ["image_auroc", "pixel_ap", "pro", "iap"]
 CONTEXT = ("missing_part", "misplaced_part")
 
 
@@ -52,16 +52,16 @@ def say_context(rows: pd.DataFrame) -> str:
     return " ".join(sentences) or "No defect type of this measurement is a missing or misplaced part."
 
 
-def say_photographs(rows: pd.DataFrame) -> str:
+def say_tiled_parts(rows: pd.DataFrame) -> str:
     """What tiles do for each method on real parts, a table per category and what it says, from photographs.csv."""
     rows, blocks = rows[rows["steps"] == 0], []
     for category, of_category in rows.groupby("category", sort=False):
-        means = of_category.groupby(["method", "tiles"])[[*SHOWN, "ms_per_image"]].mean()
-        lines = [f"| {category} | tiles | " + " | ".join(METRIC_NAMES[m] for m in SHOWN) + " | ms |",
-                 "|---" * (len(SHOWN) + 3) + "|"]
+        means = of_category.groupby(["method", "tiles"])[[*OF_PARTS, "ms_per_image"]].mean()
+        lines = [f"| {category} | tiles | " + " | ".join(METRIC_NAMES[m] for m in OF_PARTS) + " | ms |",
+                 "|---" * (len(OF_PARTS) + 3) + "|"]
         for name in method_order(of_category["method"]):
             for tiles, row in means.loc[name].iterrows():
-                numbers = " | ".join(f"{row[m]:.3f}" for m in SHOWN)
+                numbers = " | ".join(f"{row[m]:.3f}" for m in OF_PARTS)
                 lines.append(f"| {name} | {spell_tiles(tiles)} | {numbers} | {row['ms_per_image']:.0f} |")
         blocks += ["\n".join(lines), say_gain(of_category, means)]
     seeds = rows.groupby(["category", "method", "tiles"])["seed"].nunique()
@@ -71,10 +71,10 @@ def say_photographs(rows: pd.DataFrame) -> str:
 
 def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
     """For how many methods the most tiles raise or lower each number with every seed, and which detector is best."""
-    directions = {m: [] for m in SHOWN}
+    directions = {m: [] for m in OF_PARTS}
     for _, group in rows.groupby("method"):
-        by_tiles = group.pivot_table(index="seed", columns="tiles", values=SHOWN)
-        for m in SHOWN:
+        by_tiles = group.pivot_table(index="seed", columns="tiles", values=OF_PARTS)
+        for m in OF_PARTS:
             whole, most = by_tiles[m].iloc[:, 0], by_tiles[m].iloc[:, -1]
             if by_tiles[m].shape[1] > 1:
                 directions[m].append(int((most > whole).all()) - int((most < whole).all()))
