@@ -225,6 +225,7 @@ def run_reference(options: argparse.Namespace) -> int:
 def add_try(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("good", help="folder of photographs of good parts, at least 8, of any sizes")
     parser.add_argument("--new", metavar="DIR", help="folder of photographs to judge; else held-back good ones")
+    parser.add_argument("--method", default="stfpm", help="stfpm, destseg, rd4ad, masked_rd or nearest")
     parser.add_argument("--budget", default="demo", help="smoke, demo or paper")
     parser.add_argument("--image-size", default="auto", metavar="S", help="auto, or a multiple of 32")
     parser.add_argument("--tiles", default="1", metavar="N", help="along the longer side; auto: by the images' size")
@@ -237,8 +238,9 @@ def run_try(options: argparse.Namespace) -> int:
     from adlib.explorer import own_images
 
     size, tiles = (parameters.parse(getattr(options, name), name, "auto") for name in ("image_size", "tiles"))
-    own_images.show_results(own_images.train(options.good, options.new, out_dir=options.out_dir, image_size=size,
-                                             tiles=tiles, aspect=options.aspect, budget=options.budget))
+    own_images.show_results(own_images.train(options.good, options.new, out_dir=options.out_dir, method=options.method,
+                                             image_size=size, tiles=tiles, aspect=options.aspect,
+                                             budget=options.budget))
     return 0
 
 

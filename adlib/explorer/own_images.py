@@ -12,20 +12,20 @@ import torch
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from adlib import find_input, recipes
+from adlib import find_input
 from adlib.data.category import Category, cut_category, split_validation
 from adlib.data.images import Range, as_images, find_range, read_picture
 from adlib.data.listing import SUFFIXES, images_in, some, visible
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.metrics import alarms_allowed
-from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
 from adlib.runs import record
+from adlib.runs.detector import METHODS, make_detector
 from adlib.runs.folder import explained
-from adlib.runs.parameters import complete_parameters, resolve
+from adlib.runs.parameters import LESSON_OF, complete_parameters, resolve
 from adlib.runs.promise import describe_promise
 from adlib.settings import printable, write
-from adlib.training import damp_borders, fit, predict
+from adlib.training import damp_borders, predict
 
 FEWEST_PHOTOGRAPHS = 8
 THUMBNAIL = 220     # px, its longer side
@@ -42,8 +42,9 @@ figure img { width: 49%; vertical-align: top } figcaption { overflow-wrap: anywh
 
 
 def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Path = "runs",
-          image_size: str | int = "auto", tiles: str | int = 1, aspect: str = "auto", budget: str = "demo") -> Path:
-    """Train STFPM on a folder of good photographs and write a run with `sheet.html`; the path of the run's folder.
+          method: str = "stfpm", image_size: str | int = "auto", tiles: str | int = 1, aspect: str = "auto",
+          budget: str = "demo") -> Path:
+    """Train a method on a folder of good photographs and write a run with `sheet.html`; the path of the run's folder.
 
     Without a folder of new ones, the good ones that were held back are shown. `tiles` and `aspect` may be "auto": the
     photographs' size decides, and nothing else.
@@ -51,22 +52,24 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     Raises
     ------
     FileNotFoundError, ValueError
-        Photographs that are missing, too few or unreadable; see `folder_category`.
+        Photographs that are missing, too few or unreadable, see `folder_category`; an unknown method.
     """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(METHODS)}")
     good, new = find_input(good).resolve(), find_input(new).resolve() if new else None
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
            "out_dir": str(out_dir)}
-    meant = resolve(complete_parameters("01_stfpm", own | {"tiles": tiles, "aspect": aspect}))
+    lesson = LESSON_OF[method]
+    meant = resolve(complete_parameters(lesson, own | {"tiles": tiles, "aspect": aspect}))
     data = folder_category(good, new, image_size=meant["image_size"], tiles=tiles, aspect=aspect)
     if data.frame:
         own |= {"tiles": max(data.seen("test").grid), "aspect": "keep" if data.frame.keep else "stretch"}
     elif tiles == "auto":
         print(f"{good.name}: whole photographs, as they are not large", flush=True)
-    parameters = complete_parameters("01_stfpm", own) | {"good": str(good), "new": str(new or "")}
-    run = record.start("stfpm", parameters)
-    model = STFPM(Teacher(), levels=tuple(parameters["levels"]), fuse_at=parameters["fuse_at"])
+    parameters = complete_parameters(lesson, own) | {"good": str(good), "new": str(new or "")}
+    run = record.start(method, parameters)
     with run.timed("train"):
-        history = fit(model, data, recipes.stfpm(model, budget=budget))
+        model, history = make_detector(method, Teacher(), data, budget=budget)
     with run.timed("predict"):
         damp_borders(model, data.seen("validation"))
         maps, validation_maps = (predict(model, data.seen(part)) for part in ("test", "validation"))
@@ -155,8 +158,8 @@ def show_results(folder: Path, *, most: int = 10) -> None:
 
 def explain_threshold(threshold: float, n: int, new: bool) -> str:
     """How the threshold was chosen, and how far it can be trusted."""
-    words = (f"The threshold, {threshold:.4g}, was set by {n} good photographs that were held back: the network did "
-             f"not learn from them, they only chose the step whose weights are kept, and showed how far the borders of "
+    words = (f"The threshold, {threshold:.4g}, was set by {n} good photographs that were held back: nothing was learnt "
+             f"from them, they only helped to choose where training starts or ends, and showed how far the borders of "
              f"heatmaps shine. On average, and as long as new photographs are taken like these, it flags "
              f"{describe_promise(n)}.")
     if not new:

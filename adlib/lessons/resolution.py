@@ -17,18 +17,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from adlib import demo, recipes
+from adlib import demo
 from adlib.data import load_category
 from adlib.data.category import Category
 from adlib.metrics import auroc, average_precision
-from adlib.networks.destseg import DeSTSeg
-from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
-from adlib.networks.nearest import NearestPatch
-from adlib.networks.stfpm import STFPM
 from adlib.networks.teacher import Teacher
+from adlib.runs.detector import make_detector
 from adlib.runs.parameters import resolve
-from adlib.settings import DESTSEG_WIDTHS, peak_memory_mb
-from adlib.training import damp_borders, fit, pick_device, predict
+from adlib.settings import peak_memory_mb
+from adlib.training import damp_borders, pick_device, predict
 
 SIZES, TILES, THIRDS = (128, 192, 256), (1, 2, 3), ("smallest third", "middle third", "largest third")
 KEY = ["method", "category", "seed", "image_size", "tiles"]
@@ -85,7 +82,8 @@ def make_maps(data: Category, *, method: str, seed: int, budget: str = "demo", d
     at = pick_device(device)
     clock = time.process_time if at.type == "cpu" else time.perf_counter
     teacher, began = Teacher().to(at), clock()
-    model = make_detector(teacher, data, method=method, seed=seed, budget=budget, device=device, steps=steps or None)
+    model, _ = make_detector(method, teacher, data, budget=budget, seed=seed, steps=steps or None, device=device,
+                             log=lambda line: None)
     train_seconds = clock() - began
     if resolve({"budget": budget, "category": data.name, "borders": "auto"})["borders"] == "damp":
         damp_borders(model, data.seen("validation"))
@@ -94,26 +92,6 @@ def make_maps(data: Category, *, method: str, seed: int, budget: str = "demo", d
     cost = {"train_seconds": train_seconds, "ms_per_image": 1000 * (clock() - began) / len(maps), "device": at.type,
             "peak_memory_mb": peak_memory_mb(at)}
     return maps, model.image_scores(maps), cost
-
-
-def make_detector(teacher: Teacher, data: Category, *, method: str, seed: int, budget: str, device: str,
-                  steps: int | None) -> NearestPatch | STFPM | DeSTSeg | ReverseDistillation:
-    """A method with its defaults, trained; `steps`, where given, stand in for the budget's, of each stage."""
-    if method == "nearest":
-        return NearestPatch(teacher, seed=seed).fit(data.seen("train"))
-    if method == "destseg":
-        model = DeSTSeg(teacher, seed=seed, **DESTSEG_WIDTHS[budget])
-        textures = demo.load_textures("auto", data.train.shape[-1])
-        stages = recipes.destseg(model, textures, budget, student_steps=steps, segmentation_steps=steps)
-    else:
-        network, recipe = {"stfpm": (STFPM, recipes.stfpm), "rd4ad": (ReverseDistillation, recipes.rd4ad),
-                           "masked_rd": (MaskedRD, recipes.masked_rd)}[method]
-        model = network(teacher, seed=seed)
-        stages = recipe(model, budget, steps=steps)
-    if not isinstance(model, STFPM) and budget != "paper":
-        recipes.choose_start(model, data)
-    fit(model, data, stages, seed=seed, device=device, log=lambda line: None)
-    return model
 
 
 def write_resolution(target: Path, grid: list[dict], *, data_root: str, minutes: float = np.inf,

@@ -11,6 +11,7 @@ from conftest import save, texture
 from PIL import Image
 
 from adlib import __main__
+from adlib.data.category import split_validation
 from adlib.explorer.own_images import explain_threshold, folder_category
 from adlib.metrics import image_threshold
 from adlib.runs.folder import read_runs
@@ -85,6 +86,23 @@ def test_without_new_ones_the_held_back_are_shown(tmp_path, capsys):
     assert "the held-back ones themselves, so none can be flagged" in page
     assert "<p>0 of 2 are flagged." in page
     assert "class=flagged" not in page
+
+
+@pytest.mark.parametrize("method", ["nearest", "destseg", "rd4ad", "masked_rd"])
+def test_every_method_learns_from_photographs(tmp_path, method):
+    photograph(tmp_path / "parts", 8)
+    assert attempt(tmp_path, "--method", method) == 0
+    [entry] = read_runs(tmp_path / "runs")
+    assert entry["method"] == method
+    run = load_run(entry["folder"])
+    again = run.score(sorted((tmp_path / "parts").iterdir()))
+    held = split_validation(8)[1]
+    assert again.scores[held].tolist() == pytest.approx(run.validation_scores.tolist(), rel=1e-4)
+
+
+def test_an_unknown_method_is_named_before_anything_is_read(tmp_path, capsys):
+    assert attempt(tmp_path, "--method", "patchcore") == 1
+    assert "choose one of nearest, stfpm, destseg, rd4ad, masked_rd" in capsys.readouterr().err
 
 
 def test_the_validation_photographs_are_not_learnt_from(tmp_path):
