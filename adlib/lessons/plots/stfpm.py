@@ -10,7 +10,6 @@ from adlib.explorer import CMAP, normal_scale
 from adlib.lessons.plots import (
     ACCENT,
     ANOMALOUS,
-    METHOD_MARKS,
     NORMAL,
     OUTLINE,
     QUIET,
@@ -30,7 +29,6 @@ from adlib.lessons.plots.diagrams import (
     new_diagram,
     strongest_channels,
 )
-from adlib.metrics import METRIC_NAMES
 from adlib.networks.layers import upsample
 
 
@@ -178,23 +176,5 @@ def compare_losses(runs: dict[str, list[float]], *, ylabel: str = "loss, summed 
     if yscale == "log":
         plain_log(ax)
     ax.locator_params(axis="x", integer=True)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def category_dots(entries: list[dict], methods: tuple[str, ...], *, number: str = "image_auroc") -> Figure:
-    """A row per category of ledger entries: each method's mean over seeds, whiskers from worst seed to best."""
-    categories = sorted({e["category"] for e in entries})
-    figure, axes = new_figure(1, 1, width=6.2, height=0.4 * len(categories) + 0.8)
-    ax = axes[0, 0]
-    for k, method in enumerate(methods):
-        colour, mark = METHOD_MARKS[method]
-        for y, category in enumerate(categories):
-            values = [float(e[number]) for e in entries if (e["method"], e["category"]) == (method, category)]
-            at = y + 0.24 * (k - (len(methods) - 1) / 2)
-            ax.plot([min(values), max(values)], [at, at], color=colour, lw=1.5)
-            ax.plot(np.mean(values), at, mark, color=colour, ms=7, label=method if y == 0 else None)
-    ax.set(yticks=range(len(categories)), yticklabels=[c.replace("_", " ") for c in categories],
-           xlabel=METRIC_NAMES[number], ylim=(len(categories) - 0.5, -0.5))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
