@@ -227,6 +227,7 @@ def add_try(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--new", metavar="DIR", help="folder of photographs to judge; else held-back good ones")
     parser.add_argument("--method", default="stfpm", help="stfpm, destseg, rd4ad, masked_rd or nearest")
     parser.add_argument("--budget", default="demo", help="smoke, demo or paper")
+    parser.add_argument("--steps", default="auto", metavar="N", help="of each stage of a training; auto: the budget's")
     parser.add_argument("--image-size", default="auto", metavar="S", help="auto, or a multiple of 32")
     parser.add_argument("--tiles", default="1", metavar="N", help="along the longer side; auto: by the images' size")
     parser.add_argument("--aspect", default="auto", metavar="A", help="stretch or keep; auto keeps a ratio beyond 1.2")
@@ -237,10 +238,11 @@ def add_try(parser: argparse.ArgumentParser) -> None:
 def run_try(options: argparse.Namespace) -> int:
     from adlib.explorer import own_images
 
-    size, tiles = (parameters.parse(getattr(options, name), name, "auto") for name in ("image_size", "tiles"))
+    size, tiles, steps = (parameters.parse(getattr(options, name), name, "auto")
+                          for name in ("image_size", "tiles", "steps"))
     own_images.show_results(own_images.train(options.good, options.new, out_dir=options.out_dir, method=options.method,
                                              image_size=size, tiles=tiles, aspect=options.aspect,
-                                             budget=options.budget))
+                                             budget=options.budget, steps=steps))
     return 0
 
 

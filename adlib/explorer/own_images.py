@@ -22,7 +22,7 @@ from adlib.networks.teacher import Teacher
 from adlib.runs import record
 from adlib.runs.detector import METHODS, make_detector
 from adlib.runs.folder import explained
-from adlib.runs.parameters import LESSON_OF, complete_parameters, resolve
+from adlib.runs.parameters import LESSON_OF, complete_parameters, lesson_parameters, resolve
 from adlib.runs.promise import describe_promise
 from adlib.settings import printable, write
 from adlib.training import damp_borders, predict
@@ -43,11 +43,11 @@ figure img { width: 49%; vertical-align: top } figcaption { overflow-wrap: anywh
 
 def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Path = "runs",
           method: str = "stfpm", image_size: str | int = "auto", tiles: str | int = 1, aspect: str = "auto",
-          budget: str = "demo") -> Path:
+          budget: str = "demo", steps: str | int = "auto") -> Path:
     """Train a method on a folder of good photographs and write a run with `sheet.html`; the path of the run's folder.
 
     Without a folder of new ones, the good ones that were held back are shown. `tiles` and `aspect` may be "auto": the
-    photographs' size decides, and nothing else.
+    photographs' size decides, and nothing else. `steps` are those of each stage, by default the budget's.
 
     Raises
     ------
@@ -60,6 +60,7 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
            "out_dir": str(out_dir)}
     lesson = LESSON_OF[method]
+    own |= {name: steps for name in lesson_parameters(lesson) if name.endswith("steps")}
     meant = resolve(complete_parameters(lesson, own | {"tiles": tiles, "aspect": aspect}))
     data = folder_category(good, new, image_size=meant["image_size"], tiles=tiles, aspect=aspect)
     if data.frame:
@@ -69,7 +70,8 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     parameters = complete_parameters(lesson, own) | {"good": str(good), "new": str(new or "")}
     run = record.start(method, parameters)
     with run.timed("train"):
-        model, history = make_detector(method, Teacher(), data, budget=budget)
+        model, history = make_detector(method, Teacher(), data, budget=budget,
+                                       steps=None if steps == "auto" else int(steps))
     with run.timed("predict"):
         damp_borders(model, data.seen("validation"))
         maps, validation_maps = (predict(model, data.seen(part)) for part in ("test", "validation"))

@@ -100,6 +100,15 @@ def test_every_method_learns_from_photographs(tmp_path, method):
     assert again.scores[held].tolist() == pytest.approx(run.validation_scores.tolist(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("method", "taken"), [("stfpm", 3), ("rd4ad", 3), ("destseg", 6), ("nearest", 0)])
+def test_steps_stand_in_for_the_budgets(tmp_path, capsys, method, taken):
+    photograph(tmp_path / "parts", 8)
+    assert attempt(tmp_path, "--method", method, "--steps", "3") == 0
+    [entry] = read_runs(tmp_path / "runs")
+    assert max(map(int, re.findall(r"done at step (\d+)", capsys.readouterr().out)), default=0) == taken
+    assert {value for name, value in entry["parameters"].items() if name.endswith("steps")} <= {3}
+
+
 def test_an_unknown_method_is_named_before_anything_is_read(tmp_path, capsys):
     assert attempt(tmp_path, "--method", "patchcore") == 1
     assert "choose one of nearest, stfpm, destseg, rd4ad, masked_rd" in capsys.readouterr().err
