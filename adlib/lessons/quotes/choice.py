@@ -38,9 +38,9 @@ def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
     small = missed[missed["cause"] == SMALL].groupby("method")["failures"].sum()
     shares = [f"{name} {small.get(name, 0)} of {every[name]}" for name in method_order(every.index)]
     return (f"A position of level 1 is {cell:g} pixels of 256 wide here, and one of level 2 {2 * cell:g}. A smaller "
-            f"defect only tints a feature. Misses that the rules of lesson 06 put down to size ({link('causes')}): "
-            f"{listing(shares)}. (By size alone: a strong contrast can be seen at that size, too: lesson 06, "
-            "section 7.) Against these a larger `image_size` helps, or tiles (lesson 10).")
+            "defect only tints a feature, and needs the more contrast (lesson 06, section 7). Misses that the rules of "
+            f"lesson 06 put down to size ({link('causes')}): "
+            f"{listing(shares)}. Against these a larger `image_size` helps, or tiles (lesson 10).")
 
 
 def say_few_images(rows: pd.DataFrame) -> str:
@@ -101,7 +101,7 @@ def say_test_images(rows: pd.DataFrame, verdicts: pd.DataFrame, *, correlation: 
             f"{hundreds(needed[2])}, ± 1 with {hundreds(needed[1])}. Two methods tested on *different* images need "
             f"{hundreds(alone)} for ± 2. "
             f"One category here has {normal:.0f} normal and {anomalous:.0f} anomalous images: ± "
-            f"{tables.in_points(here):.0f} points.")
+            f"{tables.in_points(here):.0f} points; where section 6 measures less, errors go together more closely.")
 
 
 def hundreds(n: int) -> str:

@@ -40,7 +40,7 @@ def say_lost(rows: pd.DataFrame) -> str:
     for method in method_order(lost["method"]):
         own = lost[lost["method"] == method].groupby("category")["level"].agg(lambda x: ", ".join(map(str, sorted(x))))
         parts.append(f"{method}: " + listing(f"*{category}* (level {levels})" for category, levels in own.items()))
-    return (f"Where hit@1 is below {LOST} at normal positions too, a student does not tell one place from another, "
+    return (f"Where hit@1 is below {LOST} at normal positions too, a student seldom finds its own place, "
             f"defect or not: {'; '.join(parts)}.")
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from adlib.lessons.paper_comparison import margins_of_two_rows
 from adlib.lessons.quotes import link, listing, method_order
 from adlib.runs.tables import count
 from adlib.settings import METRIC_NAMES
@@ -22,15 +23,36 @@ def say_price(rows: pd.DataFrame) -> str:
         best = {"image AUROC": mean["image_auroc"], "image AUROC of the smallest third": few,
                 "pixel AP": mean["pixel_ap"]}
         times = mean["ms_per_image"] / mean["ms_per_image"][least]
-        parts = [f"{name} is best at {spell_setting(*values.idxmax())} ({values.max():.3f}, {values[least]:.3f} at "
-                 f"{spell_setting(*least)}), for {times[values.idxmax()]:.1f} times the time of a map"
-                 for name, values in best.items()]
+        parts = []
+        for name, values in best.items():
+            runs = (small if "smallest" in name else every).groupby(key)[number_of(name)]
+            top, cheap = values.idxmax(), cheapest_alike({setting: list(x) for setting, x in runs}, times)
+            parts.append(f"{name} is best at {spell_setting(*top)} ({values[top]:.3f}, {values[least]:.3f} at "
+                         f"{spell_setting(*least)}), for {times[top]:.1f} times the time of a map")
+            if cheap != top:
+                parts[-1] += (f", and the cheapest that chance does not tell from it is {spell_setting(*cheap)} "
+                              f"({values[cheap]:.3f}, {times[cheap]:.1f} times)")
         seeds = every.groupby(["category", *key])["seed"].nunique()
         sentences.append(
             f"{SPOKEN_OF[method]} on {listing(sorted(every['category'].unique()))} (on "
             f"{listing(sorted(every['device'].unique()))}, {count(len(seeds), 'setting')}, {say_seeds(seeds)} "
             f"for each): {'; '.join(parts)}.")
     return f"From {link('resolution')}. " + " ".join(sentences)
+
+
+def number_of(name: str) -> str:
+    return "pixel_ap" if name == "pixel AP" else "image_auroc"
+
+
+def cheapest_alike(values: dict[tuple, list[float]], times: pd.Series) -> tuple:
+    """Of the settings that lie within the margin of chance (lesson 05's) of the best, that which takes least time."""
+    best = max(values, key=lambda setting: sum(values[setting]) / len(values[setting]))
+    alike = [best]
+    for setting, own in values.items():
+        *_, margin = margins_of_two_rows(values[best], own, [*values.values()], comparisons=max(1, len(values) - 1))
+        if sum(values[best]) / len(values[best]) - sum(own) / len(own) <= margin:       # NaN: no verdict
+            alike.append(setting)
+    return min(alike, key=times.__getitem__)
 
 
 def say_seeds(seeds: pd.Series) -> str:
@@ -40,7 +62,7 @@ def say_seeds(seeds: pd.Series) -> str:
 
 def say_context(rows: pd.DataFrame) -> str:
     """Whether tiles lose the parts that are missing or misplaced, per method and image size, from resolution.csv."""
-    sentences = []
+    sentences, falls = [], {}
     for (method, size), group in rows[rows["subset"].isin(CONTEXT)].groupby(["method", "image_size"]):
         mean = group.groupby(["subset", "tiles"])["image_auroc"].mean().unstack("tiles")
         if len(mean.columns) < 2:
@@ -49,7 +71,12 @@ def say_context(rows: pd.DataFrame) -> str:
                    for name, row in mean.iterrows()]
         sentences.append(f"{SPOKEN_OF[method]} at {size} px, image AUROC with {listing(map(str, mean.columns))} tiles "
                          f"a side: {'; '.join(changes)}.")
-    return " ".join(sentences) or "No defect type of this measurement is a missing or misplaced part."
+        for name, row in mean.iterrows():
+            falls.setdefault(name, []).append(row.iloc[-1] < row.iloc[0])
+    if not sentences:
+        return "No defect type of this measurement is a missing or misplaced part."
+    counts = listing(f"{name.replace('_', ' ')} in {sum(found)} of {len(found)}" for name, found in falls.items())
+    return f"{' '.join(sentences)} With the most tiles, of these settings falls: {counts}."
 
 
 def say_tiled_parts(rows: pd.DataFrame) -> str:
@@ -104,8 +131,10 @@ def say_longer(rows: pd.DataFrame) -> str:
         parts += [f"{100 * gain['longer']:+.1f} of {100 * gain['tiles']:+.1f} points {METRIC_NAMES[m]} ({method} on "
                   f"{category})" for (category, method), gain in longer_share(rows, m).iterrows()]
     steps = rows.loc[rows["steps"] > 0, "steps"].unique()
-    return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}: that much is the longer "
-            "training, the rest needs the tiles. (A longer training fits whole images, too: try it before you tile.)"
+    seeds = rows[rows["steps"] > 0].groupby(["category", "method"])["seed"].nunique()
+    return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}, means over "
+            f"{say_seeds(seeds)}: that much is the longer training, and the rest is not reached by it at this length. "
+            "(Try a longer training before you tile.)"
             if parts else "No whole image of this extract was trained as long as tiles are.")
 
 
