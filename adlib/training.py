@@ -490,8 +490,6 @@ def predict(model: nn.Module, images: Tensor | Tiles, *, size: tuple[int, int] =
     device = next(iter([*model.parameters(), *model.buffers()])).device
     model.eval()
     tiles = images if isinstance(images, Tiles) else Tiles(images)
-    if hasattr(model, "folded") and len(tiles) >= 16:           # fewer do not pay the folding
-        model = model.folded()      # pyright: ignore[reportCallIssue] what is no tensor is a method
     together = max(1, batch // tiles.each)
     began, maps = time.perf_counter(), torch.empty(len(tiles.images), *size)
     with torch.inference_mode(), exact_convolutions():

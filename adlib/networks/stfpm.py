@@ -1,13 +1,11 @@
 """STFPM (Wang et al., BMVC 2021): a student of the teacher's own architecture that learns its features."""
 
-from copy import copy
-
 import torch
 from torch import Tensor, nn
 
 from adlib.losses import cosine_loss, cosine_maps
 from adlib.networks.layers import BorderDamping, score_images, upsample
-from adlib.networks.teacher import Pyramid, Teacher, build_pyramid, fold
+from adlib.networks.teacher import Pyramid, Teacher, build_pyramid
 
 
 class STFPM(nn.Module):
@@ -73,9 +71,3 @@ class STFPM(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 256, 256) maps of (B, 3, S, S) float images in [0, 1]; no smoothing."""
         return self.damping(self.fuse(self.level_maps(*self.features(images))))
-
-    def folded(self) -> "STFPM":
-        """A twin of the same weights for prediction, the student's batch norms folded as the teacher's are."""
-        twin = copy(self)
-        twin._modules = self._modules | {"student": fold(self.student)}
-        return twin
