@@ -133,6 +133,8 @@ def test_photographs_are_told_by_category():
     assert "rise: none; fall: image AUROC of 1" in text
     assert "The best: nearest, whole, in image AUROC" in text
     assert "means over 2 seeds" in text
+    begun = photographed().query("method == 'nearest' and tiles == 1 and seed == 0").assign(method="stfpm")
+    assert "stfpm" not in say.say_tiled_parts(pd.concat([photographed(), begun]))       # of fewer seeds than the others
 
 
 def test_a_longer_training_is_told_from_tiles():
