@@ -161,8 +161,8 @@ def show_results(folder: Path, *, most: int = 10) -> None:
 def explain_threshold(threshold: float, n: int, new: bool) -> str:
     """How the threshold was chosen, and how far it can be trusted."""
     words = (f"The threshold, {threshold:.4g}, was set by {n} good photographs that were held back: nothing was learnt "
-             f"from them, they only helped to choose where training starts or ends, and showed how far the borders of "
-             f"heatmaps shine. On average, and as long as new photographs are taken like these, it flags "
+             f"from them. (Where a network trains, they helped to choose its start or its end, and they showed how far "
+             "the borders of heatmaps shine.) On average, and as long as new photographs are taken like these, it flags "
              f"{describe_promise(n)}.")
     if not new:
         flagged = f"at most {k} of them" if (k := alarms_allowed(n) - 1) else "none"
