@@ -162,8 +162,8 @@ def explain_threshold(threshold: float, n: int, new: bool) -> str:
     """How the threshold was chosen, and how far it can be trusted."""
     words = (f"The threshold, {threshold:.4g}, was set by {n} good photographs that were held back: nothing was learnt "
              f"from them. (Where a network trains, they helped to choose its start or its end, and they showed how far "
-             "the borders of heatmaps shine.) On average, and as long as new photographs are taken like these, it flags "
-             f"{describe_promise(n)}.")
+             "the borders of heatmaps shine.) On average, and as long as new photographs are taken like these, it "
+             f"flags {describe_promise(n)}.")
     if not new:
         flagged = f"at most {k} of them" if (k := alarms_allowed(n) - 1) else "none"
         words += (f" The photographs shown are the held-back ones themselves, so {flagged} can be flagged: the sheet "
