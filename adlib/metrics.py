@@ -307,8 +307,10 @@ def _curves(maps: np.ndarray, masks: np.ndarray, connectivity: int) -> PixelCurv
 
 def _sort_in_shares(values: np.ndarray) -> list[np.ndarray]:
     """Sorted shares of many values, a thread each: how many lie above a threshold is the sum over all shares."""
+    if values.size < 1e6:
+        return [np.sort(values)]
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(np.sort, np.array_split(values, 4))) if values.size > 1e6 else [np.sort(values)]
+        return list(pool.map(np.sort, np.array_split(values, 4)))
 
 
 def deciding_pixels(scores: np.ndarray, regions: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from adlib.data.listing import SUFFIXES, images_in, some, visible
 from adlib.explorer.quantize import CMAP, normal_scale
 from adlib.metrics import alarms_allowed
 from adlib.networks.teacher import Teacher
+from adlib.recipes import known
 from adlib.runs import record
 from adlib.runs.detector import METHODS, make_detector
 from adlib.runs.folder import explained
@@ -54,12 +55,10 @@ def train(good: str | Path, new: str | Path | None = None, *, out_dir: str | Pat
     FileNotFoundError, ValueError
         Photographs that are missing, too few or unreadable, see `folder_category`; an unknown method.
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(METHODS)}")
+    lesson = LESSON_OF[known(method, METHODS)]
     good, new = find_input(good).resolve(), find_input(new).resolve() if new else None
     own = {"data_root": str(good.parent), "category": good.name, "budget": budget, "image_size": image_size,
            "out_dir": str(out_dir)}
-    lesson = LESSON_OF[method]
     own |= {name: steps for name in lesson_parameters(lesson) if name.endswith("steps")}
     meant = resolve(complete_parameters(lesson, own | {"tiles": tiles, "aspect": aspect}))
     data = folder_category(good, new, image_size=meant["image_size"], tiles=tiles, aspect=aspect)

@@ -15,6 +15,7 @@ from adlib import demo
 from adlib.data.category import Category
 from adlib.lessons.resolution import make_maps, read_grid, write_resolution
 from adlib.metrics import evaluate
+from adlib.runs.detector import METHODS
 from adlib.runs.record import describe_cpu
 
 
@@ -26,7 +27,7 @@ def measure_numbers(data: Category, **options) -> list[dict]:
 
 
 if __name__ == "__main__":
-    given, grid = read_grid(__doc__, methods=("nearest", "stfpm", "destseg", "rd4ad", "masked_rd"), sizes=(128,),
+    given, grid = read_grid(__doc__, methods=METHODS, sizes=(128,),
                             tiles=(1, 2))
     grid = [where | {"steps": given.steps} for where in grid]
     write_resolution(given.target, grid, data_root=str(demo.ensure(given.data_root)), minutes=given.minutes,

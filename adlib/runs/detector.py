@@ -33,9 +33,7 @@ def make_detector(method: str, teacher: Teacher, data: Category, *, budget: str 
     device, log
         Of `adlib.training.fit`.
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(METHODS)}")
-    if method == "nearest":
+    if recipes.known(method, METHODS) == "nearest":
         return NearestPatch(teacher, seed=seed).fit(data.seen("train")), None
     network, recipe = TRAINED[method]
     model = network(teacher, seed=seed, **(DESTSEG_WIDTHS[budget] if method == "destseg" else {}))

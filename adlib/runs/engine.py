@@ -5,6 +5,8 @@ What the others print, numbers by hand and exercises without an answer, is for w
 
 from papermill.engines import NBClientEngine, papermill_engines
 
+from adlib.runs.parameters import is_run_cell
+
 
 class RunCellsSpeak(NBClientEngine):
     """nbclient's engine with a `stdout_file` that says nothing of other cells."""
@@ -19,10 +21,6 @@ class RunCellsSpeak(NBClientEngine):
 
         nb_man.cell_start = start_cell
         return super().execute_managed_notebook(nb_man, kernel_name, stdout_file=stdout_file, **options)
-
-
-def is_run_cell(cell) -> bool:
-    return "run" in cell.metadata.get("tags", [])
 
 
 papermill_engines.register("adlib", RunCellsSpeak)

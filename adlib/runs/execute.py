@@ -24,7 +24,14 @@ from adlib.runs.folder import (
     record_failure,
     run_folder,
 )
-from adlib.runs.parameters import LESSON_OF, complete_parameters, find_lesson, lesson_parameters, read_lesson
+from adlib.runs.parameters import (
+    LESSON_OF,
+    complete_parameters,
+    find_lesson,
+    is_run_cell,
+    lesson_parameters,
+    read_lesson,
+)
 from adlib.settings import find_input, printable, write_json
 
 UNDER_WAY = "notebook.part.ipynb"
@@ -231,7 +238,7 @@ def execute_run(method: str, lesson: str, given: dict, parameters: dict, folder:
 def only_run_cells(lesson: str) -> dict:
     """The lesson's notebook without the cells that only explain."""
     notebook = read_lesson(lesson)
-    return notebook | {"cells": [cell for cell in notebook["cells"] if "run" in cell["metadata"].get("tags", [])]}
+    return notebook | {"cells": [cell for cell in notebook["cells"] if is_run_cell(cell)]}
 
 
 def explain(error: Exception, lesson: str) -> dict:

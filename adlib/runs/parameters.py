@@ -126,6 +126,11 @@ def read_lesson(lesson: str) -> dict:
     return json.loads(find_lesson(lesson).read_text(encoding="utf-8"))
 
 
+def is_run_cell(cell: dict) -> bool:
+    """Whether a cell of a notebook is executed for a ledger run, too."""
+    return "run" in cell["metadata"].get("tags", [])
+
+
 def lesson_names() -> list[str]:
     return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 

@@ -17,15 +17,15 @@ def say_price(rows: pd.DataFrame) -> str:
     key, sentences = ["image_size", "tiles"], []
     for method, of_method in rows.groupby("method"):
         every, small = (of_method[of_method["subset"] == name] for name in ("all", "smallest third"))
-        mean = every.groupby(key)[["image_auroc", "pixel_ap", "ms_per_image"]].mean()
-        few = small.groupby(key)["image_auroc"].mean()
-        least = min(mean.index)
-        best = {"image AUROC": mean["image_auroc"], "image AUROC of the smallest third": few,
-                "pixel AP": mean["pixel_ap"]}
-        times = mean["ms_per_image"] / mean["ms_per_image"][least]
-        parts = []
-        for name, values in best.items():
-            runs = (small if "smallest" in name else every).groupby(key)[number_of(name)]
+        by_setting = every.groupby(key)
+        times = by_setting["ms_per_image"].mean()
+        least, parts = min(times.index), []
+        times /= times[least]
+        numbers = {"image AUROC": by_setting["image_auroc"],
+                   "image AUROC of the smallest third": small.groupby(key)["image_auroc"],
+                   "pixel AP": by_setting["pixel_ap"]}
+        for name, runs in numbers.items():
+            values = runs.mean()
             top, cheap = values.idxmax(), cheapest_alike({setting: list(x) for setting, x in runs}, times)
             parts.append(f"{name} is best at {spell_setting(*top)} ({values[top]:.3f}, {values[least]:.3f} at "
                          f"{spell_setting(*least)}), for {times[top]:.1f} times the time of a map")
@@ -38,10 +38,6 @@ def say_price(rows: pd.DataFrame) -> str:
             f"{listing(sorted(every['device'].unique()))}, {count(len(seeds), 'setting')}, {say_seeds(seeds)} "
             f"for each): {'; '.join(parts)}.")
     return f"From {link('resolution')}. " + " ".join(sentences)
-
-
-def number_of(name: str) -> str:
-    return "pixel_ap" if name == "pixel AP" else "image_auroc"
 
 
 def cheapest_alike(values: dict[tuple, list[float]], times: pd.Series) -> tuple:
@@ -93,9 +89,9 @@ def say_tiled_parts(rows: pd.DataFrame) -> str:
                 numbers = " | ".join(f"{row[m]:.3f}" for m in OF_PARTS)
                 lines.append(f"| {name} | {spell_tiles(tiles)} | {numbers} | {row['ms_per_image']:.0f} |")
         blocks += ["\n".join(lines), say_gain(of_category, means)]
-    seeds = rows.groupby(["category", "method", "tiles"])["seed"].nunique()
     return "\n\n".join([*blocks, f"From {link('photographs')}: {listing(map(str, rows['image_size'].unique()))} px, "
-                         f"means over {say_seeds(seeds)}, milliseconds of a map ({rows['processor'].iloc[0]})."])
+                         f"means over {count(int(seeds.max()), 'seed')}, milliseconds of a map "
+                         f"({rows['processor'].iloc[0]})."])
 
 
 def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
