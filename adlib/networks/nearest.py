@@ -54,7 +54,7 @@ class NearestPatch(nn.Module):
                 level.append(vectors[torch.randperm(len(vectors), generator=generator)[:count].to(vectors.device)])
         for k, level in enumerate(kept):
             setattr(self, f"memory_{k}", torch.cat(level))
-        return self
+        return self.to(level[0].device)     # where the teacher is: its memory, and the rest
 
     def features(self, images: Tensor) -> Pyramid:
         """Unit teacher features, (B, C_k, S/2^(k+1), S/2^(k+1)) per level, of (B, 3, S, S) float images in [0, 1]."""
