@@ -153,6 +153,8 @@ def reveal(name: str, truth: str | float | Sequence[str] | None, more: str = "")
         found, truth = "This run cannot tell.", None
     else:
         parts = truth if isinstance(truth, Sequence) else [float(truth)]
+        if form and form.within >= 2 and not isinstance(truth, Sequence):
+            parts = [round(truth)]      # no finer than is asked for
         found = f"This run says: {' or '.join(form.words(x) if form else str(x) for x in parts)}."
         if form and form.choices and not set(parts) <= set(form.choices):
             found += " (That is not among the answers.)"

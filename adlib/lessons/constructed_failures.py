@@ -123,7 +123,7 @@ def stone_cases(dice: np.random.Generator, y: float, x: float, plain: SquareDete
     yield f.AMBIGUOUS, plain, blot, None                                        # visible, and nobody marked it
     yield f.AMBIGUOUS, plain, blot, round_region(y, x, 34) & ~round_region(y, x, 28)        # or marked around it
     yield f.NOISY, plain, stone(dice, noise=dice.uniform(0.03, 0.045)), None
-    yield f.NOISY, restless, painted(stone(dice), wide, [-0.03] * 3), wide
+    yield f.DROWNED, restless, painted(stone(dice), wide, [-0.03] * 3), wide
     yield f.BORDER, plain, painted(stone(dice), strip(side), [dice.uniform(-0.045, -0.02)] * 3), None
     yield f.BLIND, no_red, painted(stone(dice), wide, [0.2, 0, 0]), wide
 

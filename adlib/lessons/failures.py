@@ -27,9 +27,10 @@ FALSE_ALARM, MISS, ELSEWHERE = KINDS = ("false alarm", "miss", "alarm from elsew
 # Causes, and what holds when one is suggested
 SMALL, PART, FAINT = "too small", "missing or misplaced part", "too faint"
 AMBIGUOUS, NOISY, BORDER = "ambiguous ground truth", "noisy background", "border of the image"
+DROWNED = "no louder than normal maps"
 BLIND, RANGE, NO_REGION = "visible, no response", "within the normal range", "no region known"
 UNEXPLAINED = "unexplained"
-CAUSES = (SMALL, PART, FAINT, AMBIGUOUS, NOISY, BORDER, BLIND, RANGE, NO_REGION, UNEXPLAINED)
+CAUSES = (SMALL, PART, FAINT, AMBIGUOUS, NOISY, DROWNED, BORDER, BLIND, RANGE, NO_REGION, UNEXPLAINED)
 
 COMPACT = 3.0           # area over squared thickness: a disc has 0.8, a line L / w
 FAMILIAR = 0.9          # of a region's colours, found on normal images too
@@ -167,7 +168,8 @@ def suggest_causes(facts: Facts) -> list[str]:
             PART: other_place and region.elongation <= COMPACT and region.familiar >= FAMILIAR,
             AMBIGUOUS: not region.visible and spot.striking and 0 < facts.distance <= NEAR,
             FAINT: not region.visible,
-            NOISY: facts.distance <= REACH or facts.background >= loud,     # it stands out, but so do normal places
+            NOISY: facts.background >= loud,
+            DROWNED: facts.distance <= REACH,       # the peak is where it should be, and normal maps peak as high
             BLIND: region.visible and facts.distance > REACH,
         }
     return [cause for cause, holds in rules.items() if holds] or [UNEXPLAINED]

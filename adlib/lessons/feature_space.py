@@ -172,6 +172,15 @@ def random_direction_baseline(t: np.ndarray, s: np.ndarray, *, seed: int = 0) ->
     return cos * t + np.sqrt(np.maximum(1 - cos**2, 0)) * aside
 
 
+def pulled_to_mean(t: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Unit vectors at the same angles to t as s, all towards the mean of t, and not beyond: a student that is vague."""
+    t, angle = unit(t), np.arccos(np.clip((unit(t) * unit(s)).sum(axis=1, keepdims=True), -1, 1))
+    mean = unit(t.mean(axis=0, keepdims=True))
+    cos = (mean * t).sum(axis=1, keepdims=True)
+    angle = np.minimum(angle, np.arccos(np.clip(cos, -1, 1)))
+    return np.cos(angle) * t + np.sin(angle) * unit(mean - cos * t)
+
+
 def share_of(hits: np.ndarray, image: np.ndarray, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Share of hits, and the ends of its 95 % interval over images: share, low, high.
 

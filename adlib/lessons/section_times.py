@@ -81,7 +81,7 @@ def contents(notebook, times: pd.DataFrame) -> str:
         parts.append(f"[{name}](#{anchor}) {minutes} min{doing}{seconds}")
     seconds = times["seconds"].sum()
     ran = f"; {duration(seconds)} to run at `demo`, on one thread of {times['processor'].iloc[0]}" if len(times) else ""
-    return f"**Contents** (about {total} minutes to read{ran}): {' · '.join(parts)}."
+    return f"**Contents** (about {total} minutes to read, opening and recap included{ran}): {' · '.join(parts)}."
 
 
 def duration(seconds: float) -> str:

@@ -147,7 +147,7 @@ class DeSTSeg(nn.Module):
 class Student(nn.Module):
     """ResNet18, and a mirrored decoder without skip connections: only what passes 8 w channels at stride 32 is rebuilt.
 
-    The last batch norm of a block starts with gain 1, as torchvision's and STFPM's; the official code's (timm) with 0.
+    The last batch norm of the encoder's blocks starts with gain 1, as torchvision's; the official code's (timm) with 0.
 
     Parameters
     ----------

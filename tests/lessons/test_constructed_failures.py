@@ -16,7 +16,7 @@ def cases():
 
 def test_every_cause_occurs_in_the_way_that_it_was_built(cases):
     of = Counter(cause for cause, _ in cases)
-    assert set(of) == {f.SMALL, f.PART, f.FAINT, f.AMBIGUOUS, f.NOISY, f.BORDER, f.BLIND}
+    assert set(of) == {f.SMALL, f.PART, f.FAINT, f.AMBIGUOUS, f.NOISY, f.DROWNED, f.BORDER, f.BLIND}
     assert min(of.values()) >= 3
     assert {facts.kind for _, facts in cases} == {f.MISS, f.FALSE_ALARM}
     for cause, facts in cases:

@@ -127,7 +127,7 @@ def build_cases(seed=0):
         shaded = stained(cloth(rng), frame(k % 4), [rng.uniform(-0.03, -0.02)] * 3)
         yield f.BORDER, on_cloth.facts(shaded, None, of_cloth)
         loud = disc(y, x, 26)
-        yield f.NOISY, restless.facts(stained(cloth(rng), loud, [-0.035] * 3), loud, of_cloth)
+        yield f.DROWNED, restless.facts(stained(cloth(rng), loud, [-0.035] * 3), loud, of_cloth)
         yield f.BLIND, blind.facts(stained(cloth(rng), loud, [0, 0, 0.15]), loud, of_cloth)
 
 
@@ -153,9 +153,9 @@ def normal():
 def test_the_suggested_cause_is_the_known_one(cases):
     found = Counter((known, f.suggest_causes(facts)[0]) for known, facts in cases if facts is not None)
     of = Counter(known for known, facts in cases if facts is not None)
-    assert set(of) == {f.PART, f.SMALL, f.FAINT, f.AMBIGUOUS, f.NOISY, f.BORDER, f.BLIND}
+    assert set(of) == {f.PART, f.SMALL, f.FAINT, f.AMBIGUOUS, f.NOISY, f.DROWNED, f.BORDER, f.BLIND}
     assert sum(of.values()) >= 40
-    assert min(of.values()) >= 6
+    assert min(of.values()) >= 5
     assert sum(found[cause, cause] for cause in of) >= 0.8 * sum(of.values()), found
     assert all(found[cause, cause] > 0.5 * of[cause] for cause in of), found
 
@@ -170,13 +170,14 @@ def test_each_rule_by_itself():
     absent = replace(usually, aligned=0.9, difference=0.2)
     for facts, expected in [
         (miss, [f.BLIND]),
-        (replace(miss, distance=2), [f.NOISY]),
+        (replace(miss, distance=2), [f.DROWNED]),
         (replace(miss, background=1.5, peak=2.0), [f.NOISY, f.BLIND]),
+        (replace(miss, background=1.5, peak=2.0, distance=2), [f.NOISY, f.DROWNED]),
         (replace(miss, background=1.5, peak=4.0), [f.BLIND]),           # one place is much louder than the others
         (replace(miss, region=replace(clear, cells=3.9)), [f.SMALL, f.BLIND]),
         (replace(miss, region=usually), [f.FAINT]),
         (replace(miss, region=usually, spot=clear, distance=4), [f.AMBIGUOUS, f.FAINT]),
-        (replace(miss, region=usually, spot=clear, distance=0), [f.FAINT, f.NOISY]),
+        (replace(miss, region=usually, spot=clear, distance=0), [f.FAINT, f.DROWNED]),
         (replace(miss, region=usually, spot=weak, distance=4), [f.FAINT]),
         (replace(miss, region=weak, spot=clear, distance=4), [f.BLIND]),
         (replace(miss, region=absent), [f.PART, f.BLIND]),

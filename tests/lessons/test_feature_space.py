@@ -202,6 +202,20 @@ def test_a_turned_student_keeps_its_angles_and_nothing_else():
     assert np.allclose(fs.random_direction_baseline(t, t, seed=5), fs.unit(t), atol=1e-3)
 
 
+def test_what_is_pulled_to_the_mean_ends_there_at_the_latest():
+    dice = np.random.default_rng(0)
+    t = dice.normal(size=(200, 12)) + 1
+    mean = fs.unit(fs.unit(t).mean(axis=0, keepdims=True))
+    np.testing.assert_allclose(fs.pulled_to_mean(t, -t), np.repeat(mean, 200, axis=0), atol=1e-6)
+    s = t + 0.1 * dice.normal(size=t.shape)
+    x = fs.pulled_to_mean(t, s)
+    wanted, found = ((fs.unit(t) * fs.unit(y)).sum(axis=1) for y in (s, x))
+    short_of_it = wanted > (fs.unit(t) * mean).sum(axis=1)
+    assert short_of_it.mean() > 0.9
+    np.testing.assert_allclose(found[short_of_it], wanted[short_of_it])
+    assert ((x * mean).sum(axis=1) > (fs.unit(t) * mean).sum(axis=1)).all()
+
+
 def test_median_angles_of_worked_vectors():
     t = np.array([[1.0, 0], [0, 2], [1, 0], [3, 3], [1, 0]])
     s = np.array([[5.0, 5], [0, 1], [0, 7], [1, 1], [-1, 0]])           # 45, 0, 90, 0, 180 degrees

@@ -90,9 +90,10 @@ def measured() -> pd.DataFrame:
 
 def test_the_price_is_told_from_the_rows():
     text = say.say_price(measured())
-    assert "image AUROC is best at 256 px, whole (0.850, 0.800 at 128 px, whole), for 4.0 times" in text
-    assert "smallest third is best at 128 px and 2 x 2 tiles (0.700, 0.500" in text
-    assert "pixel AP is best at 128 px and 2 x 2 tiles (0.200, 0.100" in text
+    best = "0.850: 256 px, whole (4.0)"
+    assert f"| image AUROC | 0.800: 128 px, whole (1.0) | {best} | {best} |" in text
+    assert "smallest third | 0.500: 128 px, whole (1.0) | 0.700: 128 px and 2 x 2 tiles (4.0) |" in text
+    assert "| pixel AP | 0.100: 128 px, whole (1.0) | 0.200: 128 px and 2 x 2 tiles (4.0) |" in text
     assert "3 settings, 2 seeds for each" in text
     both = pd.concat([measured(), measured()[:3].assign(method="nearest")])
     assert "The training-free baseline on circuit (on cpu, 1 setting, 1 seed for each)" in say.say_price(both)
@@ -100,7 +101,7 @@ def test_the_price_is_told_from_the_rows():
 
 def test_what_tiles_lose_is_told_from_the_rows():
     text = say.say_context(measured())
-    assert "STFPM at 128 px, image AUROC with 1 and 2 tiles a side: missing part 0.90, 0.60." in text
+    assert "| stfpm | 128 px | missing part | 0.90 | 0.60 |" in text
     assert "256 px" not in say.say_context(measured())      # one number of tiles compares with nothing
     assert "No defect type" in say.say_context(measured().query("subset == 'all'"))
 
@@ -142,6 +143,21 @@ def test_a_longer_training_is_told_from_tiles():
     assert share.to_dict("index") == {("tire", "rd4ad"): pytest.approx({"tiles": 0.4, "longer": 0.2})}
     assert "with 900 steps get +20.0 of +40.0 points image AUROC (rd4ad on tire)" in say.say_longer(photographed())
     assert "No whole image" in say.say_longer(photographed().query("steps == 0"))
+
+
+def test_a_larger_image_is_told_beside_tiles():
+    assert say.say_larger(photographed()) == "No larger image was measured."
+    short, longer = (photographed().query("method == 'rd4ad' and tiles == 1 and steps == @n").assign(image_size=256)
+                     for n in (0, 900))
+    short[list(METRICS)] += 0.1
+    both = pd.concat([photographed(), short, longer])
+    text = say.say_larger(both)
+    assert "| rd4ad | 128 px and 3 x 3 tiles | 0.905 |" in text
+    assert "| rd4ad | 256 px, whole, 900 steps | 0.705 |" in text
+    assert "rise: image AUROC of 1, pixel AP of 1, PRO of 1 and IAP of 1; fall: none (of 1 method)" in text
+    assert "magnetic_tile" not in text              # no larger image there
+    for tell in (say.say_tiled_parts, say.say_longer):
+        assert tell(both) == tell(photographed())       # they are about one size
 
 
 def test_the_error_of_a_paired_difference():

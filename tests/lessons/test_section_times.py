@@ -39,8 +39,8 @@ def test_contents_by_hand():
     measured = pd.DataFrame({"section": ["before section 1", "1 · First part"], "seconds": [3.2, 40.0],
                              "processor": "a chip"})
     line = times.contents(small(), measured)
-    assert line == ("**Contents** (about 3 minutes to read; 43 s to run at `demo`, on one thread of a chip): "
-                    "[1 · First part](#1-·-First-part) 1 min, 40 s · "
+    assert line == ("**Contents** (about 3 minutes to read, opening and recap included; 43 s to run at `demo`, "
+                    "on one thread of a chip): [1 · First part](#1-·-First-part) 1 min, 40 s · "
                     "[2 · Exercises](#2-·-Exercises) 1 min + 18 to solve.")
     assert "to run" not in times.contents(small(), measured[:0])
 

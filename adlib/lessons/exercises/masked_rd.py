@@ -20,7 +20,7 @@ def twin_test(answer: object) -> None:
 
     judge_function(
         answer, lambda m, t, h: cost(t, h) - cost(m, h), [(masked, twin, hidden), (twin, 2 * masked, hidden)],
-        "zeros put off visible positions as well, and that drops out",
+        "what zeros do alike at both kinds of positions drops out",
         {"turned around: the twin's cost comes first, and True is hidden": lambda m, t, h: cost(m, h) - cost(t, h),
          "that is the difference at hidden positions alone; zeros are new to the twin, so take off what visible ones "
          "lose": lambda m, t, h: (t - m)[h].mean(),

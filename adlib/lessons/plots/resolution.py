@@ -120,8 +120,8 @@ def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figur
                 ax.plot(mean["ms_per_image"], mean[number], marker=marker, color=colour, lw=1,
                         label=f"{tiles} x {tiles}")
                 for size, row in mean.iterrows():
-                    ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, 4), fontsize=7,
-                                textcoords="offset points")
+                    ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, {1: 4, 2: -9}.get(tiles, 9)),
+                                fontsize=7, textcoords="offset points", color=colour)
             ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
             ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), minor_locator=NullLocator(),
                          major_formatter=FuncFormatter("{:g}".format))

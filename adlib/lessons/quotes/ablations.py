@@ -60,10 +60,11 @@ def say_cosine(rows: pd.DataFrame) -> str:
     found = compare_with_paper(select_rows(rows, find_grid("cosine")), find_grid("cosine"))
     ahead = found[found["points"].abs() > found["margin"]]
     per_position = sum((line["points"] > 0) == ("pixel" in line["label"]) for line in ahead.to_dict("records"))
-    against = (" That is the opposite of what the thread of Section 3 and ReContrast report: there trainings were long."
+    against = (" That is the opposite of what the thread of Section 3 and ReContrast report. Their trainings were "
+               "longer; whether that is why is not tested."
                if 2 * per_position > len(ahead) else "")
-    return (f"{say_findings(found)}\n\nWhere chance does not explain it (lesson 05's margin), the loss per position is "
-            f"ahead in {per_position} of {len(ahead)} numbers.{against}")
+    return (f"{say_findings(found)}\n\nOf {len(found)} comparisons chance (lesson 05's margin) explains "
+            f"{len(found) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
 
 
 def is_left_out(setting: str) -> bool:
@@ -121,9 +122,15 @@ def say_two_rows(pair: Mapping[str, tuple[float, float]], first: str, second: st
     """In which numbers of `compare_two_rows` the rows differ beyond chance."""
     if not pair:
         return f"There are no runs of *{first}* and *{second}* to compare."
-    parts = [f"{METRIC_NAMES[m]} {ahead:+.1f} points ({'**beyond**' if abs(ahead) > margin else 'within'} "
-             f"the margin of {margin:.1f})" for m, (ahead, margin) in pair.items()]
+    parts = [f"{METRIC_NAMES[m]} {ahead:+.2f} points ({'**beyond**' if abs(ahead) > margin else 'within'} "
+             f"the margin of {margin:.2f})" for m, (ahead, margin) in pair.items()]
     return f"*{first}* less *{second}*: {listing(parts)}."
+
+
+def rank_correlations(every: pd.DataFrame) -> list[float]:
+    """Spearman's, of ours and the papers' differences: one for each table and metric of four rows or more."""
+    groups = [g for _, g in every.groupby(["table", "metric"]) if len(g) > 3 and g["their_points"].nunique() > 1]
+    return [float(g["points"].corr(g["their_points"], method="spearman")) for g in groups]
 
 
 def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
@@ -141,7 +148,13 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
              for v, where in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
     within = count.get("chance", 0) + count.get("smaller", 0)
     n, same_row = int(every["n"].max()), every[every["verdict"] == "agrees"].groupby(["table", "label"]).ngroups
-    return (f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance "
+    worse, orders = int((every["their_points"] < 0).sum()), rank_correlations(every)
+    ordered = (f" Do the orders agree? The rank correlation of ours and theirs, over the rows of a table and number "
+               f"with four or more, is {sum(orders) / len(orders):+.2f} on average (of {len(orders)}, "
+               f"{sum(x > 0 for x in orders)} above 0)." if orders else "")
+    return (f"Of the papers' differences {worse} of {len(every)} are negative: a paper's base row is the one it chose, "
+            f"so guessing \"worse\" gets as many signs right.{ordered}\n\n"
+            f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance "
             f"(in {same_row} rows: the numbers of one row go up and down together, and the rows of a table share one "
             "base row), "
             f"{len(against)} contradict{'s' * (len(against) == 1)}{f' ({listing(against)})' if against else ''}, and "

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from adlib.lessons.quotes import link, listing
+from adlib.lessons.quotes import as_table, link, listing
 
 BENCH_COLUMNS = ("row", "work", "adlib", "anomalib", "unit", "ratio", "goal")
 
@@ -17,12 +17,12 @@ def say_bench(rows: pd.DataFrame) -> str:
     missed = with_goal[with_goal["ratio"] < with_goal["goal"]]
     behind = values.dropna(subset=["goal"]).query("ratio < goal")
     about, busiest = rows.iloc[0], rows["load"].max()
-    lines = ["| what | work | adlib | anomalib | unit | ratio | goal |", "|---|---|---:|---:|---|---:|---:|"]
     timed = timed.assign(ratio=[f"**{as_cell(r)}**" if r >= goal else as_cell(r)
                                 for r, goal in zip(timed["ratio"], timed["goal"], strict=True)])
-    lines += ["| " + " | ".join(as_cell(row[name]) for name in BENCH_COLUMNS) + " |" for _, row in timed.iterrows()]
     texts = [
-        "\n".join(lines),
+        as_table(["what", "work", "adlib", "anomalib", "unit", "ratio", "goal"],
+                 ([as_cell(row[name]) for name in BENCH_COLUMNS] for _, row in timed.iterrows()),
+                 right=("adlib", "anomalib", "ratio", "goal")),
         f"The ratio says how many times better `adlib` is: {len(with_goal) - len(missed)} of {len(with_goal)} goals "
         "are reached, in bold.",
         *([f"After equal steps or seconds `adlib` is behind in {listing(name_rows(behind))}."] if len(behind) else []),

@@ -7,7 +7,7 @@ import pandas as pd
 from adlib.lessons.ablations import find_grid
 from adlib.lessons.failures import MISS, SMALL
 from adlib.lessons.paper_comparison import compare_with_paper, select_rows
-from adlib.lessons.quotes import kind_of_categories, link, listing, method_order, percent
+from adlib.lessons.quotes import as_table, kind_of_categories, link, listing, method_order, percent
 from adlib.lessons.quotes.results import BASELINE, means_of
 from adlib.runs import report, tables
 from adlib.settings import METRIC_NAMES
@@ -18,13 +18,14 @@ Z = 1.96                # of a 95 % interval
 
 def say_prices(rows: pd.DataFrame) -> str:
     """What a method needs, the quickest first: seconds to train and to judge the test images, memory."""
-    lines = ["| method | training, s | judging, s | memory, MB |", "|---|---|---|---|"]
+    lines = []
     for name in report.costs(rows)["seconds"].sort_values().index:
         own = rows[rows["variant"] == name]
-        lines.append(f"| {name} | {own['train_seconds'].median():.0f} | {own['predict_seconds'].median():.0f} | "
-                     f"{own['peak_memory_mb'].median():,.0f} |")
-    return "\n".join([f"Medians of the reference sweep, one thread of {listing_of(rows, 'cpu')}, at "
-                      f"{listing_of(rows, 'image_size')} px:", "", *lines])
+        lines.append([name, f"{own['train_seconds'].median():.0f}", f"{own['predict_seconds'].median():.0f}",
+                      f"{own['peak_memory_mb'].median():,.0f}"])
+    return (f"Medians of the reference sweep, one thread of {listing_of(rows, 'cpu')}, at "
+            f"{listing_of(rows, 'image_size')} px:\n\n"
+            + as_table(["method", "training, s", "judging, s", "memory, MB"], lines))
 
 
 def listing_of(rows: pd.DataFrame, column: str) -> str:
@@ -40,7 +41,7 @@ def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
     return (f"A position of level 1 is {cell:g} pixels of 256 wide here, and one of level 2 {2 * cell:g}. A smaller "
             "defect only tints a feature, and needs the more contrast (lesson 06, section 7). Misses that the rules of "
             f"lesson 06 put down to size ({link('causes')}): "
-            f"{listing(shares)}. Against these a larger `image_size` helps, or tiles (lesson 10).")
+            f"{listing(shares)}. Against these a larger `image_size` may help, or tiles: lesson 10 measures where.")
 
 
 def say_few_images(rows: pd.DataFrame) -> str:
@@ -124,7 +125,7 @@ def say_photographs(published: pd.DataFrame, rows: pd.DataFrame) -> str:
             lost = (wide.max() - wide).mean(axis=1)
             ours = means_of(rows, metric)
             ours = tables.in_points(ours.loc[wide.index].max() - ours.loc[wide.index]).mean(axis=1)
-            lines += [f"| {paper} | {METRIC_NAMES[metric]} | {name} | {lost[name]:.1f} | {ours[name]:.1f} |"
+            lines += [[paper, METRIC_NAMES[metric], name, f"{lost[name]:.1f}", f"{ours[name]:.1f}"]
                       for name in method_order(wide.index)]
             order.append(lost.idxmin() == ours.idxmin())
             by_chance += 1 / len(wide)
@@ -133,9 +134,9 @@ def say_photographs(published: pd.DataFrame, rows: pd.DataFrame) -> str:
     same = (
         f"In {sum(order)} of these {len(order)} comparisons the same method loses least on both sides; blind "
         f"guessing would agree in {by_chance:.1f} of them.")
-    return "\n".join(["| paper | number | always | lost there, on photographs | lost here, against the same rivals |",
-                      "|---|---|---|---|---|", *lines, "", f"{same} The papers' columns are single numbers, each from "
-                      "its authors' side, with larger backbones and 256 px."])
+    head = ["paper", "number", "always", "lost there, on photographs", "lost here, against the same rivals"]
+    return (f"{as_table(head, lines)}\n\n{same} DeSTSeg's own numbers are means of five seeds, the others single "
+            "ones, each from its authors' side, with larger backbones and 256 px.")
 
 
 def say_kinds_of_trust(verdicts: pd.DataFrame, rows: pd.DataFrame) -> str:

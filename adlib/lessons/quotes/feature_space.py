@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from adlib.lessons.effects import student_sees
-from adlib.lessons.quotes import link, listing, method_order
+from adlib.lessons.quotes import as_table, link, listing, method_order
 
 LOST = 0.1      # of hit@1 at normal positions: a student with less does not know them one by one
 
@@ -13,20 +13,21 @@ def say_own_hits(rows: pd.DataFrame) -> str:
     """Mean hit@1 of each method and level at both kinds of positions, from feature_space.csv, and what stands out."""
     share = rows.pivot_table(index=["method", "level"], columns="kind", values="hit@1")
     methods, levels = method_order(rows["method"]), sorted(set(rows["level"]))
-    lines = ["| method | " + " | ".join(f"level {k}" for k in levels) + " |", "|---" * (len(levels) + 1) + "|"]
+    lines = []
     gaps = (share["normal"] - share["anomalous"]).unstack("level").reindex(methods)
     widest = [f"{gaps[k].idxmax()} at level {k} ({gaps[k].max():+.2f})" for k in levels]
     for m in methods:
         own = share.loc[m].reindex(levels)
         cells = [f"{n:.2f} / {a:.2f}" for a, n in zip(own["anomalous"], own["normal"], strict=True)]
-        lines.append(f"| {m} | " + " | ".join(cells) + " |")
+        lines.append([m, *cells])
     runs = len(rows[["method", "category", "seed"]].drop_duplicates())
     return "\n".join([
         f"Over {runs} runs ({rows['category'].nunique()} categories, {rows['seed'].nunique()} seeds, up to "
         f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at normal / "
-        "anomalous positions is", "", *lines, "",
+        "anomalous positions is", "", as_table(["method", *(f"level {k}" for k in levels)], lines), "",
         f"Normal is furthest ahead of anomalous (unrounded) for {listing(widest)}. Where the difference is narrow and "
-        "both are high, the student imitates defects; where it is wide, it knows normal positions only. "
+        "both are high, the student imitates defects; where it is wide, normal positions are easier to find, by sight "
+        "or by place. "
         + say_lost(rows)])
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from adlib.lessons.paper_comparison import margins_of_two_rows
-from adlib.lessons.quotes import link, listing, method_order
+from adlib.lessons.quotes import as_table, link, listing, method_order
 from adlib.runs.tables import count
 from adlib.settings import METRIC_NAMES
 
@@ -14,12 +14,12 @@ CONTEXT = ("missing_part", "misplaced_part")
 
 def say_price(rows: pd.DataFrame) -> str:
     """Best setting of all, of small defects and per price, for each method, from resolution.csv."""
-    key, sentences = ["image_size", "tiles"], []
+    key, blocks = ["image_size", "tiles"], []
     for method, of_method in rows.groupby("method"):
         every, small = (of_method[of_method["subset"] == name] for name in ("all", "smallest third"))
         by_setting = every.groupby(key)
         times = by_setting["ms_per_image"].mean()
-        least, parts = min(times.index), []
+        least, lines = min(times.index), []
         times /= times[least]
         numbers = {"image AUROC": by_setting["image_auroc"],
                    "image AUROC of the smallest third": small.groupby(key)["image_auroc"],
@@ -27,17 +27,15 @@ def say_price(rows: pd.DataFrame) -> str:
         for name, runs in numbers.items():
             values = runs.mean()
             top, cheap = values.idxmax(), cheapest_alike({setting: list(x) for setting, x in runs}, times)
-            parts.append(f"{name} is best at {spell_setting(*top)} ({values[top]:.3f}, {values[least]:.3f} at "
-                         f"{spell_setting(*least)}), for {times[top]:.1f} times the time of a map")
-            if cheap != top:
-                parts[-1] += (f", and the cheapest that chance does not tell from it is {spell_setting(*cheap)} "
-                              f"({values[cheap]:.3f}, {times[cheap]:.1f} times)")
+            lines.append([name, *(f"{values[x]:.3f}: {spell_setting(*x)} ({times[x]:.1f})"
+                                  for x in (least, cheap, top))])
         seeds = every.groupby(["category", *key])["seed"].nunique()
-        sentences.append(
+        blocks += [
             f"{SPOKEN_OF[method]} on {listing(sorted(every['category'].unique()))} (on "
             f"{listing(sorted(every['device'].unique()))}, {count(len(seeds), 'setting')}, {say_seeds(seeds)} "
-            f"for each): {'; '.join(parts)}.")
-    return f"From {link('resolution')}. " + " ".join(sentences)
+            "for each):",
+            as_table(["", "cheapest", "cheapest that chance does not tell from the best", "best"], lines)]
+    return "\n\n".join([f"From {link('resolution')}; in brackets how many times the time of the cheapest.", *blocks])
 
 
 def cheapest_alike(values: dict[tuple, list[float]], times: pd.Series) -> tuple:
@@ -58,37 +56,34 @@ def say_seeds(seeds: pd.Series) -> str:
 
 def say_context(rows: pd.DataFrame) -> str:
     """Whether tiles lose the parts that are missing or misplaced, per method and image size, from resolution.csv."""
-    sentences, falls = [], {}
+    lines, falls = [], {}
     for (method, size), group in rows[rows["subset"].isin(CONTEXT)].groupby(["method", "image_size"]):
         mean = group.groupby(["subset", "tiles"])["image_auroc"].mean().unstack("tiles")
         if len(mean.columns) < 2:
             continue
-        changes = [f"{name.replace('_', ' ')} " + ", ".join(f"{value:.2f}" for value in row)
-                   for name, row in mean.iterrows()]
-        sentences.append(f"{SPOKEN_OF[method]} at {size} px, image AUROC with {listing(map(str, mean.columns))} tiles "
-                         f"a side: {'; '.join(changes)}.")
         for name, row in mean.iterrows():
+            lines.append([method, f"{size} px", name.replace("_", " "),
+                          *(f"{row[n]:.2f}" if n in row.index else "" for n in sorted(set(rows["tiles"])))])
             falls.setdefault(name, []).append(row.iloc[-1] < row.iloc[0])
-    if not sentences:
+    if not lines:
         return "No defect type of this measurement is a missing or misplaced part."
     counts = listing(f"{name.replace('_', ' ')} in {sum(found)} of {len(found)}" for name, found in falls.items())
-    return f"{' '.join(sentences)} With the most tiles, of these settings falls: {counts}."
+    head = ["method", "image", "defect", *map(spell_tiles, sorted(set(rows["tiles"])))]
+    return (f"Image AUROC over image sizes and tiles ({link('resolution')}):\n\n{as_table(head, lines)}\n\nWith the "
+            f"most tiles, of these settings falls: {counts}.")
 
 
 def say_tiled_parts(rows: pd.DataFrame) -> str:
     """What tiles do for each method on real parts, a table per category and what it says, from photographs.csv."""
-    rows, blocks = rows[rows["steps"] == 0], []
+    rows, blocks = rows[(rows["steps"] == 0) & (rows["image_size"] == rows["image_size"].min())], []
     seeds = rows.groupby(["category", "method", "tiles"])["seed"].transform("nunique")
     rows = rows[seeds == seeds.max()]       # what has fewer seeds is still being measured
     for category, of_category in rows.groupby("category", sort=False):
         means = of_category.groupby(["method", "tiles"])[[*OF_PARTS, "ms_per_image"]].mean()
-        lines = [f"| {category} | tiles | " + " | ".join(METRIC_NAMES[m] for m in OF_PARTS) + " | ms |",
-                 "|---" * (len(OF_PARTS) + 3) + "|"]
-        for name in method_order(of_category["method"]):
-            for tiles, row in means.loc[name].iterrows():
-                numbers = " | ".join(f"{row[m]:.3f}" for m in OF_PARTS)
-                lines.append(f"| {name} | {spell_tiles(tiles)} | {numbers} | {row['ms_per_image']:.0f} |")
-        blocks += ["\n".join(lines), say_gain(of_category, means)]
+        lines = ([name, spell_tiles(tiles), *(f"{row[m]:.3f}" for m in OF_PARTS), f"{row['ms_per_image']:.0f}"]
+                 for name in method_order(of_category["method"]) for tiles, row in means.loc[name].iterrows())
+        blocks += [as_table([category, "tiles", *map(METRIC_NAMES.get, OF_PARTS), "ms"], lines),
+                   say_gain(of_category, means)]
     return "\n\n".join([*blocks, f"From {link('photographs')}: {listing(map(str, rows['image_size'].unique()))} px, "
                          f"means over {count(int(seeds.max()), 'seed')}, milliseconds of a map "
                          f"({rows['processor'].iloc[0]})."])
@@ -114,7 +109,7 @@ def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
 def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """(methods, 2): what tiles add to a number, and what as many steps on whole images add, where both are measured."""
     found = {}
-    for name, group in rows.groupby(["category", "method"]):
+    for name, group in rows[rows["image_size"] == rows["image_size"].min()].groupby(["category", "method"]):
         means = group.groupby(["steps", "tiles"])[metric].mean()
         if group["steps"].any() and group["tiles"].max() > 1:
             short, tiled = means[0].iloc[0], means[0].iloc[-1]
@@ -124,7 +119,7 @@ def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def say_longer(rows: pd.DataFrame) -> str:
     """How much of what tiles add a longer training on whole images adds as well, from photographs.csv."""
-    parts = []
+    rows, parts = rows[rows["image_size"] == rows["image_size"].min()], []
     for m in ("image_auroc", "pixel_ap"):
         parts += [f"{100 * gain['longer']:+.1f} of {100 * gain['tiles']:+.1f} points {METRIC_NAMES[m]} ({method} on "
                   f"{category})" for (category, method), gain in longer_share(rows, m).iterrows()]
@@ -132,8 +127,42 @@ def say_longer(rows: pd.DataFrame) -> str:
     seeds = rows[rows["steps"] > 0].groupby(["category", "method"])["seed"].nunique()
     return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}, means over "
             f"{say_seeds(seeds)}: that much is the longer training, and the rest is not reached by it at this length. "
-            "(Try a longer training before you tile.)"
+            "(Try a longer training before you tile; it costs nothing when the detector works.)"
             if parts else "No whole image of this extract was trained as long as tiles are.")
+
+
+def means_by_way(rows: pd.DataFrame, method: str, category: str) -> pd.DataFrame:
+    """A method's means over seeds on a category, in ascending order of size, tiles and steps, by the way in words."""
+    own = rows[(rows["method"] == method) & (rows["category"] == category)]
+    means = own.groupby(["image_size", "tiles", "steps"])[OF_PARTS].mean()
+    names = [spell_setting(size, tiles) + (f", {steps:,} steps" if steps else "") for size, tiles, steps in means.index]
+    return means.set_index(pd.Index(names))
+
+
+def say_larger(rows: pd.DataFrame) -> str:
+    """What a larger image brings, alone and with a longer training, beside small tiles, from photographs.csv."""
+    seeds = rows.groupby(["category", "method", "image_size", "tiles", "steps"])["seed"].transform("nunique")
+    rows, blocks = rows[seeds == seeds.max()], []       # what has fewer seeds is still being measured
+    for category, of_category in rows.groupby("category", sort=False):
+        lines, directions = [], {m: [] for m in OF_PARTS}
+        for name in method_order(of_category["method"]):
+            own = of_category[of_category["method"] == name]
+            whole = own[(own["tiles"] == 1) & (own["steps"] == 0)]
+            if whole["image_size"].nunique() == 1:
+                continue
+            lines += [[name, way, *(f"{row[m]:.3f}" for m in OF_PARTS)]
+                      for way, row in means_by_way(rows, name, category).iterrows()]
+            for m in OF_PARTS:
+                low, high = (part[m] for _, part in whole.groupby("image_size"))
+                directions[m].append(int(high.min() > low.max()) - int(high.max() < low.min()))
+        if not lines:
+            continue
+        rise, fall = (listing(f"{METRIC_NAMES[m]} of {found.count(sign)}" for m, found in directions.items()
+                              if found.count(sign)) for sign in (1, -1))
+        blocks += [as_table([category, "image", *map(METRIC_NAMES.get, OF_PARTS)], lines),
+                   f"From the small to the large image, whole, with every seed above (below) every other, rise: "
+                   f"{rise}; fall: {fall} (of {count(len(directions['iap']), 'method')})."]
+    return "\n\n".join([*blocks, f"From {link('photographs')}."]) if blocks else "No larger image was measured."
 
 
 def spell_tiles(tiles: int) -> str:

@@ -11,8 +11,9 @@ from statistics import fmean, stdev, variance
 import pandas as pd
 from scipy.stats import t as student
 
+from adlib.lessons.plots.rd4ad import SHORT_NAMES
 from adlib.lessons.plots.results import excludes_zero, with_quality
-from adlib.lessons.quotes import listing, method_order
+from adlib.lessons.quotes import as_table, listing, method_order
 from adlib.runs import bootstrap, report, tables
 from adlib.settings import METRIC_NAMES, METRICS
 
@@ -81,21 +82,18 @@ def say_claims(rows: pd.DataFrame) -> str:
     if len(others) == len(set(rows["method"])):
         return "Without runs of the baseline there is nothing to compare with."
     m = len(others) * len(METRICS)
-    heads = " | ".join(METRIC_NAMES[metric] for metric in METRICS)
-    lines = [f"| points | {heads} |", "|---" * (1 + len(METRICS)) + "|"]
     seeds = tables.by_seed(rows)
     found = {(name, metric): differences(rows, name, BASELINE, metric, seeds=seeds)
              for name in others for metric in METRICS}
-    for name in others:
-        cells = [spell_difference(found[name, metric], comparisons=m) for metric in METRICS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines = ([name, *(spell_difference(found[name, metric], comparisons=m) for metric in METRICS)] for name in others)
     strict = spell_strict(found.values(), rows["category"].nunique())
     return "\n".join([
         f"Ahead of the baseline, in points; in brackets the categories on which a method is ahead. \\*: *on these "
         f"categories*, beyond chance by the t test over seeds that allows for all {m} comparisons (Bonferroni, lesson "
         "05). \\*\\*: *with a hint of others*, since a paired t over the categories passes 5 % by itself, too. It "
-        f"allows for no comparisons; {strict} The rest is within the noise. No test here knows of other test "
-        "images.", "", *lines])
+        f"allows for no comparisons; {strict} The rest earns no star, which proves no equality. No test here knows of "
+        "other test images; and DeSTSeg alone trains on drawn defects, such as these are (section 11).", "",
+        as_table(["points", *(METRIC_NAMES[metric] for metric in METRICS)], lines)])
 
 
 def spell_difference(each: dict[str, list[float]], *, comparisons: int) -> str:
@@ -133,8 +131,8 @@ def say_beside_baseline(rows: pd.DataFrame, method: str) -> str:
         return f"There are no runs of both {method} and the training-free baseline."
     d = wide.loc[method] - wide.loc[BASELINE]
     ahead, behind = (listing(f"*{c}*" for c in d.index[sign * d > 0]) for sign in (1, -1))
-    return (f"{method} has a mean image AUROC of {wide.loc[method].mean():.3f}, the training-free baseline (nearest "
-            f"patch) {wide.loc[BASELINE].mean():.3f}; ahead of it on {ahead}, behind on {behind}.")
+    return (f"{SHORT_NAMES[method]} has a mean image AUROC of {wide.loc[method].mean():.3f}, the training-free "
+            f"baseline (nearest patch) {wide.loc[BASELINE].mean():.3f}; ahead of it on {ahead}, behind on {behind}.")
 
 
 def say_reverse_distillations(rows: pd.DataFrame) -> str:
@@ -201,17 +199,17 @@ def regret(means):
 
 def say_regret(rows: pd.DataFrame, metrics: list[str]) -> str:
     """What it costs to always choose one method, against the best of each category."""
-    lines = ["| always | " + " | ".join(f"{METRIC_NAMES[m]}: mean | worst" for m in metrics) + " |",
-             "|---" * (2 * len(metrics) + 1) + "|"]
+    lines = []
     lost = {m: tables.in_points(regret(means_of(rows, m))) for m in metrics}
     for name in method_order(rows["method"]):
-        cells = [f"{d.loc[name].mean():.1f} | {d.loc[name].max():.1f}"
-                 + (f" (*{d.loc[name].idxmax()}*)" if d.loc[name].max() > 0 else ", nowhere behind")
-                 for d in lost.values() if name in d.index and d.loc[name].notna().any()]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append([name])
+        for d in (d.loc[name] for d in lost.values() if name in d.index and d.loc[name].notna().any()):
+            worst = f" (*{d.idxmax()}*)" if d.max() > 0 else ", nowhere behind"
+            lines[-1] += [f"{d.mean():.1f}", f"{d.max():.1f}{worst}"]
     best = [f"{d.mean(axis=1).idxmin()} in {METRIC_NAMES[m]}" for m, d in lost.items() if len(d)]
     return "\n".join([
-        "Points behind the best method of each category, if you always choose the same one:", "", *lines, "",
+        "Points behind the best method of each category, if you always choose the same one:", "",
+        as_table(["always", *(head for m in metrics for head in (f"{METRIC_NAMES[m]}: mean", "worst"))], lines), "",
         f"The least mean loss: {listing(best)}. Beware: the defects here are drawn, and DeSTSeg alone trains on drawn "
         "defects."])
 
@@ -251,7 +249,7 @@ def say_threads(rows: pd.DataFrame) -> str:
     return "\n".join([
         f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs; {names[0]} less "
         f"{names[1]}, and the interval over seeds for these categories:", "", *lines, "",
-        f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals exclude 0. Where "
-        "one does, it is chance, or chaotic trainings do not vary as independently as the bootstrap assumes. Whoever "
-        "sees only one of the two columns cannot know. A lead of this size over three seeds is a reason to "
-        "run more seeds, not a result."])
+        f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals "
+        f"{'excludes' if clear == 1 else 'exclude'} 0. Where one does, it is chance, or chaotic trainings "
+        "do not vary as independently as the bootstrap assumes. Whoever sees only one of the two columns cannot know. "
+        "A lead of this size over three seeds is a reason to run more seeds, not a result."])
