@@ -63,8 +63,9 @@ def say_cosine(rows: pd.DataFrame) -> str:
     against = (" That is the opposite of what the thread of Section 3 and ReContrast report. Their trainings were "
                "longer; whether that is why is not tested."
                if 2 * per_position > len(ahead) else "")
-    return (f"{say_findings(found)}\n\nOf {len(found)} comparisons chance (lesson 05's margin) explains "
-            f"{len(found) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
+    compared = found[(found["label"] != found["base"]) & found["points"].notna()]
+    return (f"{say_findings(found)}\n\nOf {len(compared)} comparisons chance (lesson 05's margin) explains "
+            f"{len(compared) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
 
 
 def is_left_out(setting: str) -> bool:
