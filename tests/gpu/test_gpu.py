@@ -17,9 +17,9 @@ from adlib import perlin
 from adlib.data import load_category
 from adlib.demo import generate, load_textures
 from adlib.metrics import auroc
-from adlib.networks import MaskedRD, Teacher
+from adlib.networks import MaskedRD, NearestPatch, Teacher
 from adlib.settings import peak_memory_mb
-from adlib.training import predict
+from adlib.training import damp_borders, predict
 
 DEVICE = torch.device(os.environ.get("ADLIB_GPU_TEST_DEVICE", "cuda"))
 ON_CUDA = DEVICE.type == "cuda"
@@ -103,6 +103,13 @@ def test_losses_are_those_of_the_cpu(method, make, circuit, same_draws):
     torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-4, atol=0)
     # Weights that differ by one part in a million give losses that differ by up to 4 % after these steps.
     torch.testing.assert_close(found[1], found[0], rtol=0.15, atol=0)
+
+
+def test_the_baseline_goes_where_its_teacher_is(circuit):
+    model = NearestPatch(Teacher(weights=WEIGHTS).to(DEVICE)).fit(circuit.train)
+    assert {x.device.type for x in model.state_dict().values()} == {DEVICE.type}
+    damp_borders(model, circuit.validation)
+    assert predict(model, circuit.test[:8]).isfinite().all()
 
 
 # What a training may and may not do

@@ -277,7 +277,8 @@ def test_two_rows_are_compared_with_each_other_not_with_their_base():
     assert pair["pro"] == pytest.approx((-9.0, 100 * by_hand))
     assert pair["image_auroc"] == (0, 0)
     text = ablations.say_two_rows(pair, "one", "other")
-    assert f"PRO -9.00 points (**beyond** the margin of {100 * by_hand:.2f}) and image AUROC +0.00 points (within" in text
+    beyond = f"PRO -9.00 points (**beyond** the margin of {100 * by_hand:.2f})"
+    assert f"{beyond} and image AUROC +0.00 points (within" in text
     assert ablations.compare_two_rows(rows, "one", "absent", ["pro"]) == {}
     assert "no runs of *one* and *absent*" in ablations.say_two_rows({}, "one", "absent")
 
