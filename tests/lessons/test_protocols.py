@@ -197,3 +197,13 @@ def test_compare_protocols():
     half, ceil = (metrics.iap(small, protocols.round_masks(masks, rule=rule)) for rule in ("round", "ceil"))
     assert found["mask at 64 px", "round", "iap"] == (half, 0)
     assert found["mask at 64 px", "ceil", "iap"] == (ceil, ceil - half)
+
+
+def test_number_dots_leave_no_row_out():
+    from adlib.lessons.plots import data_and_metrics as plots
+
+    rows = {f"way {k}": {"pixel_ap": k / 10} for k in range(8)}
+    ax, = plots.number_dots(rows).axes
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(rows)
+    with pytest.raises(ValueError, match="zip"):
+        plots.number_dots(rows | {"one more": {"pixel_ap": 1.0}})

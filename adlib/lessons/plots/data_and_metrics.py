@@ -272,10 +272,10 @@ def number_dots(rows: dict[str, dict[str, float]]) -> Figure:
     names, columns = list(rows), list(next(iter(rows.values())))
     figure, axes = new_figure(1, 1, width=5.2 + 0.75 * len(names), height=0.36 * len(columns) + 0.9)
     ax, y = axes[0, 0], np.arange(len(columns))
-    colours = (NORMAL, ANOMALOUS, "#029e73", "#de8f05", "#cc78bc", QUIET)
-    marks = zip(("o", "D", "^", "s", "v", "P"), colours, strict=True)
+    colours = (NORMAL, ANOMALOUS, "#029e73", "#de8f05", "#cc78bc", QUIET, "#ca9161", "#56b4e9")
+    marks = [*zip(("o", "D", "^", "s", "v", "P", "X", "p"), colours, strict=True)][:len(names)]
     ax.hlines(y, 0, 1, color="0.9", lw=1, zorder=0)
-    for k, (name, other) in enumerate(zip(names, marks, strict=False)):
+    for k, (name, other) in enumerate(zip(names, marks, strict=True)):
         colour, mark = METHOD_MARKS.get(name.lower().replace(" ", "_"), other[::-1])
         values = np.array([rows[name][c] for c in columns], float)
         ax.plot(values, y, mark, color=colour, ms=6.5, alpha=0.85, label=name)
