@@ -167,18 +167,20 @@ def nearest_kind(t: np.ndarray, s: np.ndarray, anomalous: np.ndarray) -> np.ndar
 def random_direction_baseline(t: np.ndarray, s: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Unit vectors at the same angles to t as s, but in random directions: a student that errs without a bias."""
     t, cos = unit(t), (unit(t) * unit(s)).sum(axis=1, keepdims=True)
-    aside = np.random.default_rng(seed).standard_normal(t.shape)
-    aside = unit(aside - (aside * t).sum(axis=1, keepdims=True) * t)
-    return cos * t + np.sqrt(np.maximum(1 - cos**2, 0)) * aside
+    return turn_towards(t, cos, np.random.default_rng(seed).standard_normal(t.shape))
 
 
 def pulled_to_mean(t: np.ndarray, s: np.ndarray) -> np.ndarray:
     """Unit vectors at the same angles to t as s, all towards the mean of t, and not beyond: a student that is vague."""
-    t, angle = unit(t), np.arccos(np.clip((unit(t) * unit(s)).sum(axis=1, keepdims=True), -1, 1))
+    t, cos = unit(t), (unit(t) * unit(s)).sum(axis=1, keepdims=True)
     mean = unit(t.mean(axis=0, keepdims=True))
-    cos = (mean * t).sum(axis=1, keepdims=True)
-    angle = np.minimum(angle, np.arccos(np.clip(cos, -1, 1)))
-    return np.cos(angle) * t + np.sin(angle) * unit(mean - cos * t)
+    return turn_towards(t, np.maximum(cos, (mean * t).sum(axis=1, keepdims=True)), mean)
+
+
+def turn_towards(t: np.ndarray, cos: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """(P, C) unit vectors turned to the angles whose cosines are (P, 1), each in the plane of another vector."""
+    aside = unit(towards - (towards * t).sum(axis=1, keepdims=True) * t)
+    return cos * t + np.sqrt(np.maximum(1 - cos**2, 0)) * aside
 
 
 def share_of(hits: np.ndarray, image: np.ndarray, *, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:

@@ -27,8 +27,7 @@ def measure_numbers(data: Category, **options) -> list[dict]:
 
 
 if __name__ == "__main__":
-    given, grid = read_grid(__doc__, methods=METHODS, sizes=(128,),
-                            tiles=(1, 2))
+    given, grid = read_grid(__doc__, methods=METHODS, sizes=(128,), tiles=(1, 2))
     grid = [where | {"steps": given.steps} for where in grid]
     write_resolution(given.target, grid, data_root=str(demo.ensure(given.data_root)), minutes=given.minutes,
                      aspect=given.aspect, measure=measure_numbers, budget=given.budget, device=given.device)

@@ -1,7 +1,7 @@
 """The ledger as text: tables, intervals, costs, and what to beware of."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -294,10 +294,16 @@ def aligned(table: pd.DataFrame) -> str:
 
 def piped(table: pd.DataFrame) -> str:
     """A Markdown table."""
-    rows = [[table.columns.name, *table.columns], *([name, *row] for name, row in zip(table.index, table.to_numpy(),
-                                                                                      strict=True))]
-    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+    return as_table([table.columns.name, *table.columns],
+                    ([name, *row] for name, row in zip(table.index, table.to_numpy(), strict=True)))
+
+
+def as_table(head: Iterable[str], rows: Iterable[Iterable[str]], *, right: Collection[str] = ()) -> str:
+    """A Markdown table; the columns named in `right` are aligned to the right."""
+    head = [*head]
+    rules = "".join("|---:" if name in right else "|---" for name in head) + "|"
+    first, *others = ("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in (head, *rows))
+    return "\n".join([first, rules, *others])
 
 
 def short(value: object) -> str:

@@ -3,11 +3,12 @@
 A file per lesson. Its functions take a table and return Markdown; `quote` reads the extract and shows the text.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
 from adlib.runs import tables
+from adlib.runs.report import as_table
 from adlib.settings import find_input
 
 __all__ = ["as_table", "quote", "read_quoted"]
@@ -37,14 +38,6 @@ def read_quoted(name: str) -> pd.DataFrame:
 
 def link(name: str) -> str:
     return f"[`results/{name}.csv`](results/{name}.csv)"
-
-
-def as_table(head: Iterable[str], rows: Iterable[Iterable[str]], *, right: Collection[str] = ()) -> str:
-    """A Markdown table; the columns named in `right` are aligned to the right."""
-    head = [*head]
-    rules = "".join("|---:" if name in right else "|---" for name in head) + "|"
-    first, *others = ("| " + " | ".join(cells) + " |" for cells in (head, *rows))
-    return "\n".join([first, rules, *others])
 
 
 def as_details(summary: str, body: str) -> str:

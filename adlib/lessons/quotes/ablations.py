@@ -58,12 +58,12 @@ def say_parts(rows: pd.DataFrame, method: str) -> str:
 def say_cosine(rows: pd.DataFrame) -> str:
     """What the loss per position and the flat one give, for each method of the table `cosine`."""
     found = compare_with_paper(select_rows(rows, find_grid("cosine")), find_grid("cosine"))
-    ahead = found[found["points"].abs() > found["margin"]]
+    compared = compared_rows(found)
+    ahead = compared[compared["points"].abs() > compared["margin"]]
     per_position = sum((line["points"] > 0) == ("pixel" in line["label"]) for line in ahead.to_dict("records"))
     against = (" That is the opposite of what the thread of Section 3 and ReContrast report. Their trainings were "
                "longer; whether that is why is not tested."
                if 2 * per_position > len(ahead) else "")
-    compared = found[(found["label"] != found["base"]) & found["points"].notna()]
     return (f"{say_findings(found)}\n\nOf {len(compared)} comparisons chance (lesson 05's margin) explains "
             f"{len(compared) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
 
@@ -73,12 +73,17 @@ def is_left_out(setting: str) -> bool:
     return all(x.endswith("=False") or x == "mask_ratio=0.0" for x in setting.split(", "))
 
 
+def compared_rows(found: pd.DataFrame) -> pd.DataFrame:
+    """The lines of `compare_with_paper` that are a difference of ours: not of a base row, and with runs."""
+    return found[(found["label"] != found["base"]) & found["points"].notna()]
+
+
 def say_findings(found: pd.DataFrame) -> str:
     """What `compare_with_paper` found: per metric, which rows differ from their base row beyond chance.
 
     In brackets the paper's difference, where it has one.
     """
-    lines, compared = [], found[(found["label"] != found["base"]) & found["points"].notna()]
+    lines, compared = [], compared_rows(found)
     for metric, known in compared.groupby("metric", sort=False):
         beyond = known[known["points"].abs() > known["margin"]]
         named = f": {listing(map(difference_as_text, beyond.to_dict('records')))}" if len(beyond) else ""

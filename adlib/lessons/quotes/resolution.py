@@ -75,9 +75,7 @@ def say_context(rows: pd.DataFrame) -> str:
 
 def say_tiled_parts(rows: pd.DataFrame) -> str:
     """What tiles do for each method on real parts, a table per category and what it says, from photographs.csv."""
-    rows, blocks = rows[(rows["steps"] == 0) & (rows["image_size"] == rows["image_size"].min())], []
-    seeds = rows.groupby(["category", "method", "tiles"])["seed"].transform("nunique")
-    rows = rows[seeds == seeds.max()]       # what has fewer seeds is still being measured
+    rows, blocks = complete_settings(of_smallest_size(rows).query("steps == 0")), []
     for category, of_category in rows.groupby("category", sort=False):
         means = of_category.groupby(["method", "tiles"])[[*OF_PARTS, "ms_per_image"]].mean()
         lines = ([name, spell_tiles(tiles), *(f"{row[m]:.3f}" for m in OF_PARTS), f"{row['ms_per_image']:.0f}"]
@@ -85,7 +83,7 @@ def say_tiled_parts(rows: pd.DataFrame) -> str:
         blocks += [as_table([category, "tiles", *map(METRIC_NAMES.get, OF_PARTS), "ms"], lines),
                    say_gain(of_category, means)]
     return "\n\n".join([*blocks, f"From {link('photographs')}: {listing(map(str, rows['image_size'].unique()))} px, "
-                         f"means over {count(int(seeds.max()), 'seed')}, milliseconds of a map "
+                         f"means over {count(rows['seed'].nunique(), 'seed')}, milliseconds of a map "
                          f"({rows['processor'].iloc[0]})."])
 
 
@@ -100,16 +98,31 @@ def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
                 directions[m].append(int((most > whole).all()) - int((most < whole).all()))
     best = [f"{name}, {spell_tiles(tiles)}, in {METRIC_NAMES[m]}" for m in ("image_auroc", "pixel_ap")
             for name, tiles in [means[m].idxmax()]]
+    return (f"{count(len(directions['iap']), 'method')} measured both ways. With the most tiles and every seed "
+            f"{say_directions(directions)}. The best: {listing(best)}.")
+
+
+def say_directions(directions: dict[str, list[int]]) -> str:
+    """For how many methods each number rises (1) or falls (-1)."""
     rise, fall = (listing(f"{METRIC_NAMES[m]} of {found.count(sign)}" for m, found in directions.items()
                           if found.count(sign)) for sign in (1, -1))
-    return (f"{count(len(directions['iap']), 'method')} measured both ways. With the most tiles and every seed rise: "
-            f"{rise}; fall: {fall}. The best: {listing(best)}.")
+    return f"rise: {rise}; fall: {fall}"
+
+
+def of_smallest_size(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["image_size"] == rows["image_size"].min()]
+
+
+def complete_settings(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the settings that have fewer seeds than others: these are still being measured."""
+    seeds = rows.groupby(["category", "method", "image_size", "tiles", "steps"])["seed"].transform("nunique")
+    return rows[seeds == seeds.max()]
 
 
 def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """(methods, 2): what tiles add to a number, and what as many steps on whole images add, where both are measured."""
     found = {}
-    for name, group in rows[rows["image_size"] == rows["image_size"].min()].groupby(["category", "method"]):
+    for name, group in of_smallest_size(rows).groupby(["category", "method"]):
         means = group.groupby(["steps", "tiles"])[metric].mean()
         if group["steps"].any() and group["tiles"].max() > 1:
             short, tiled = means[0].iloc[0], means[0].iloc[-1]
@@ -119,7 +132,7 @@ def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def say_longer(rows: pd.DataFrame) -> str:
     """How much of what tiles add a longer training on whole images adds as well, from photographs.csv."""
-    rows, parts = rows[rows["image_size"] == rows["image_size"].min()], []
+    rows, parts = of_smallest_size(rows), []
     for m in ("image_auroc", "pixel_ap"):
         parts += [f"{100 * gain['longer']:+.1f} of {100 * gain['tiles']:+.1f} points {METRIC_NAMES[m]} ({method} on "
                   f"{category})" for (category, method), gain in longer_share(rows, m).iterrows()]
@@ -141,8 +154,7 @@ def means_by_way(rows: pd.DataFrame, method: str, category: str) -> pd.DataFrame
 
 def say_larger(rows: pd.DataFrame) -> str:
     """What a larger image brings, alone and with a longer training, beside small tiles, from photographs.csv."""
-    seeds = rows.groupby(["category", "method", "image_size", "tiles", "steps"])["seed"].transform("nunique")
-    rows, blocks = rows[seeds == seeds.max()], []       # what has fewer seeds is still being measured
+    rows, blocks = complete_settings(rows), []
     for category, of_category in rows.groupby("category", sort=False):
         lines, directions = [], {m: [] for m in OF_PARTS}
         for name in method_order(of_category["method"]):
@@ -157,11 +169,9 @@ def say_larger(rows: pd.DataFrame) -> str:
                 directions[m].append(int(high.min() > low.max()) - int(high.max() < low.min()))
         if not lines:
             continue
-        rise, fall = (listing(f"{METRIC_NAMES[m]} of {found.count(sign)}" for m, found in directions.items()
-                              if found.count(sign)) for sign in (1, -1))
         blocks += [as_table([category, "image", *map(METRIC_NAMES.get, OF_PARTS)], lines),
-                   f"From the small to the large image, whole, with every seed above (below) every other, rise: "
-                   f"{rise}; fall: {fall} (of {count(len(directions['iap']), 'method')})."]
+                   "From the small to the large image, whole, with every seed above (below) every other, "
+                   f"{say_directions(directions)} (of {count(len(directions['iap']), 'method')})."]
     return "\n\n".join([*blocks, f"From {link('photographs')}."]) if blocks else "No larger image was measured."
 
 
