@@ -4,7 +4,7 @@
 "demo" has so many steps, and more where its epochs take more: with over 160 training images, or where these are cut.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 
 import torch
@@ -17,7 +17,7 @@ from adlib.losses import cosine_distance
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD, ReverseDistillation
 from adlib.networks.stfpm import STFPM
-from adlib.networks.teacher import Teacher
+from adlib.networks.teacher import Pyramid
 from adlib.settings import IMAGE_SIZE
 from adlib.training import Batch, Stage
 
@@ -182,22 +182,28 @@ def choose_start(model: DeSTSeg | ReverseDistillation, category: Category, start
     It helps where parts are aligned. On a texture the mean says nothing, and a student that starts there learns the
     images by heart. "auto" starts from it where `compare_means` is below `START_BELOW`. Returns "mean" or "none".
     """
-    if known(start, ("auto", "mean", "none")) == "auto":
-        share = compare_means(model.teacher, category)
+    if known(start, ("auto", "mean", "none")) == "none":
+        return start
+    seen = [*model.teacher.pyramids(category.seen("train").draw())]
+    if start == "auto":
+        held = [*model.teacher.pyramids(category.seen("validation").draw())]
+        share = compare_means(seen, held or seen)
         start = "mean" if share < START_BELOW and model.teacher.signed else "none"
-        print(f"mean per position: {share:.2f} of the distance of one vector, so the student starts from "
-              f"{'it' if start == 'mean' else 'random weights'}")
+        why = "" if share >= START_BELOW or start == "mean" else ", since this teacher has no negative features"
+        print(f"mean per position: {share:.2f} of the distance of one vector; the student starts from "
+              f"{'it' if start == 'mean' else 'random weights'}{why}")
     if start == "mean":
-        model.start_from_mean(category.seen("train").draw())
+        model.start_from_mean(seen)
     return start
 
 
-def compare_means(teacher: Teacher, category: Category) -> float:
-    """How far the mean per position is from normal features it has not seen, as a share of how far one vector is."""
-    train, held = (category.seen(part) for part in ("train", "validation"))
-    levels = [zip(*teacher.pyramids(tiles.draw()), strict=True) for tiles in (train, held if len(held) else train)]
+def compare_means(train: Iterable[Pyramid], held: Iterable[Pyramid]) -> float:
+    """How far the mean per position is from normal features it has not seen, as a share of how far one vector is.
+
+    Of teacher features, (B, C_k, H_k, W_k) per level, batch after batch.
+    """
     shares = []
-    for seen, unseen in zip(*levels, strict=True):
+    for seen, unseen in zip(zip(*train, strict=True), zip(*held, strict=True), strict=True):
         mean = F.normalize(torch.cat(seen).float(), dim=1, eps=1e-6).mean(dim=0, keepdim=True)      # (1, C, H, W)
         t = torch.cat(unseen)
         position, vector = (cosine_distance(m.expand_as(t), t).mean() for m in (mean, mean.mean((2, 3), keepdim=True)))

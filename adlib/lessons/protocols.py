@@ -165,7 +165,8 @@ def _resampled(top: np.ndarray, fpr: np.ndarray, region: np.ndarray, samples: in
     at = np.searchsorted(top, own)
     fpr = np.insert(fpr, at, fpr[at])[::-1]
     values = np.insert(top, at, own)     # a merge: cheaper than sorting again
-    tpr = np.append(len(region) - np.searchsorted(region, values), 0)[::-1] / len(region)
+    below = np.bincount(np.searchsorted(values, region, side="right"), minlength=len(values) + 1).cumsum()
+    tpr = np.append(len(region) - below[:-1], 0)[::-1] / len(region)
     positions = np.linspace(0, samples - 1, len(fpr))
     at = np.arange(samples, dtype=float)
     at[-1] = np.interp(FPR_LIMIT, fpr[-2:], positions[-2:])

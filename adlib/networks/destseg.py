@@ -1,6 +1,7 @@
 """DeSTSeg (Zhang et al., CVPR 2023): a student that undoes anomalies, and a network that segments where it did."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -68,11 +69,11 @@ class DeSTSeg(nn.Module):
             self.segmentation_net = segmentation_net(channels[segmentation_input], width) if segmentation else None
         self.start = MeanStart(3, standardise=True)
 
-    def start_from_mean(self, images: Tensor) -> None:
-        """Let the student start at the mean of these (N, 3, S, S) normal images' features, see `MeanStart`."""
+    def start_from_mean(self, pyramids: Iterable[Pyramid]) -> None:
+        """Let the student start at the mean of normal images' features (`teacher.pyramids`), see `MeanStart`."""
         if not self.teacher.signed:
             raise ValueError("a student that ends in ReLUs cannot start from a mean; take a signed teacher")
-        self.start.fit(self.teacher.pyramids(images))
+        self.start.fit(pyramids)
 
     def features(self, images: Tensor, t: Pyramid | None = None) -> tuple[Pyramid, Pyramid]:
         """Teacher and student features (t, s), one (B, C_k, S/2^(k+1), S/2^(k+1)) tensor per level each.

@@ -1,6 +1,7 @@
 """Reverse distillation (RD4AD; Deng and Li, CVPR 2022) and its masked form (Qi, Chai et al., CJIF 2024)."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -105,9 +106,9 @@ class ReverseDistillation(nn.Module):
         s = self.decode(self.bottleneck(t))
         return [t[k - 1] for k in self.levels], [s[k - 1] for k in self.levels]
 
-    def start_from_mean(self, images: Tensor) -> None:
-        """Let the student start at the mean of these (N, 3, S, S) normal images' features, see `MeanStart`."""
-        self.start.fit([t[k - 1] for k in self.levels] for t in self.teacher.pyramids(images))
+    def start_from_mean(self, pyramids: Iterable[Pyramid]) -> None:
+        """Let the student start at the mean of normal images' features (`teacher.pyramids`), see `MeanStart`."""
+        self.start.fit([t[k - 1] for k in self.levels] for t in pyramids)
 
     def loss(self, t: Pyramid, s: Pyramid) -> Tensor:
         """Cosine distance, summed over levels, mean over images."""

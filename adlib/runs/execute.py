@@ -105,7 +105,7 @@ def run_lessons(lessons: Sequence[str], options: list[str], *, out_dir: str | Pa
 
 
 def execute_notebook(notebook: Path, out: Path, parameters: dict) -> None:
-    """Execute a notebook into `out`, after each cell anew; what its `run` cells print is shown as it comes."""
+    """Execute a notebook into `out`, which grows as it goes; what its `run` cells print is shown as it comes."""
     import papermill
 
     from adlib.runs import engine as engine  # makes itself known to papermill

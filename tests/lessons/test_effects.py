@@ -78,7 +78,7 @@ def test_the_mean_per_position_is_the_training_images(teacher, category):
 def test_the_mean_per_position_is_of_what_is_compared(teacher, category):
     """DeSTSeg that starts from a mean compares standardised features: the mean is theirs."""
     model = DeSTSeg(teacher, student_width=8, width=8).eval()
-    model.start_from_mean(category.train)
+    model.start_from_mean(model.teacher.pyramids(category.train))
     table = effects.measure_effects({"DeSTSeg": model}, category)
     with torch.no_grad():
         unit = nn.functional.normalize(model.features(category.train / 255)[0][0], dim=1).mean(dim=0, keepdim=True)

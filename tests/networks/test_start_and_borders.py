@@ -33,7 +33,7 @@ def make(method, seed=0, **options):
 @METHODS
 def test_a_student_answers_the_mean_at_first(method):
     model, images = make(method).eval(), noise_images()
-    model.start_from_mean(images)
+    model.start_from_mean(model.teacher.pyramids(images))
     t, s = model.features(images[:2] / 255)
     every = model.features(images / 255)[0]
     for a, b, mean in zip(t, s, every, strict=True):
@@ -56,7 +56,7 @@ def test_until_then_a_network_is_the_papers(method):
 
 def test_destseg_compares_standardised_features():
     model, images = make(DeSTSeg).eval(), noise_images()
-    model.start_from_mean(images)
+    model.start_from_mean(model.teacher.pyramids(images))
     for t in model.features(images / 255)[0]:
         std, mean = torch.std_mean(t, dim=(0, 2, 3))
         assert_close(mean, torch.zeros_like(mean), rtol=0, atol=1e-3)
@@ -69,7 +69,7 @@ def test_a_started_student_learns_and_is_saved(method):
     data = Category("x", train=images, validation=images[:2], test=images, masks=None,
                     labels=torch.zeros(8, dtype=torch.bool), defects=["good"] * 8, paths=[])
     model = make(method)
-    model.start_from_mean(images)
+    model.start_from_mean(model.teacher.pyramids(images))
     stages = (recipes.destseg(model, noise_images(2, seed=1), "smoke") if method is DeSTSeg
               else {ReverseDistillation: recipes.rd4ad, MaskedRD: recipes.masked_rd}[method](model, "smoke"))
     stages[0].steps = 3
@@ -83,7 +83,7 @@ def test_a_started_student_learns_and_is_saved(method):
 def test_what_ends_in_relus_does_not_start_from_a_mean():
     model = DeSTSeg(Teacher("resnet18", weights="random"), width=8)
     with pytest.raises(ValueError, match="ends in ReLUs"):
-        model.start_from_mean(noise_images())
+        model.start_from_mean(model.teacher.pyramids(noise_images()))
 
 
 def category(train, validation=None) -> Category:
@@ -100,7 +100,8 @@ def test_the_means_are_compared_as_they_are_defined():
         mean = torch.nn.functional.normalize(seen, dim=1).mean(dim=0)
         vector = mean.mean(dim=(1, 2), keepdim=True)
         shares.append(cosine_distance(mean.expand_as(t), t).mean() / cosine_distance(vector.expand_as(t), t).mean())
-    assert recipes.compare_means(teacher, category(train, held)) == pytest.approx(sum(shares).item() / 3, rel=1e-4)
+    found = recipes.compare_means(teacher.pyramids(train), teacher.pyramids(held))
+    assert found == pytest.approx(sum(shares).item() / 3, rel=1e-4)
 
 
 def test_aligned_parts_start_from_the_mean_and_textures_do_not(capsys):

@@ -36,7 +36,7 @@ MODELS = {
 
 def started(model, images):
     """A model that stands at the mean of the images' features, but with something to say of its own."""
-    model.start_from_mean(images)
+    model.start_from_mean(model.teacher.pyramids(images))
     with torch.no_grad():
         for gain in model.start.parameters():
             gain += 0.1
