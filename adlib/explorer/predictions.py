@@ -121,7 +121,7 @@ def highest(values: Mapping[str, float], *, lowest: bool = False) -> list[str]:
 
 @dataclass
 class Finding:
-    """What a run found: a line of text, and on a page folded until it is asked for or the form has been answered."""
+    """What a run found: Markdown, and on a page folded until it is asked for or the form has been answered."""
 
     name: str
     question: str
@@ -133,16 +133,19 @@ class Finding:
         return f"Prediction: {self.prediction}. {self.found}"
 
     def _repr_html_(self) -> str:
-        name, question, told = map(html.escape, (self.name, self.question, self.found if self.folded else str(self)))
+        from mistune import create_markdown
+
+        name, question = map(html.escape, (self.name, self.question))
+        told = create_markdown(escape=True, plugins=["table"])(self.found if self.folded else str(self))
         return (f'<details data-adlib-finding="{name}"{"" if self.folded else " open"}>'
-                f"<summary>Show what the run found: <em>{question}</em></summary><p>{told}</p></details>")
+                f"<summary>Show what the run found: <em>{question}</em></summary>{told}</details>")
 
 
 def reveal(name: str, truth: str | float | Sequence[str] | None, more: str = "") -> None:
     """Say what this run found, and whether the reader's prediction was right; folded if there is none yet.
 
     The truth is a number, an answer or several equally right ones; None, NaN or none where this run cannot tell.
-    `more` are sentences that would give it away if they stood elsewhere.
+    `more` is Markdown that would give it away if it stood elsewhere.
     """
     from IPython.display import display
 

@@ -204,7 +204,10 @@ def plot_effects(table: pd.DataFrame, answers: Mapping[str, str] = ANSWERS) -> F
         for ax, level in zip(row, levels, strict=True):
             if (method, level) in table.index:
                 values = table.loc[(method, level), list(answers)]
-                ax.barh(range(len(answers)), values, color=[colours.get(name, QUIET) for name in answers], height=0.7)
+                bars = ax.barh(range(len(answers)), values, color=[colours.get(name, QUIET) for name in answers],
+                               height=0.7)
+                ax.bar_label(bars, fmt="%.3f", fontsize=7, padding=2)
+                ax.margins(x=0.15)
             ax.set_title(f"{method}, level {level}")
         row[0].set_yticks(range(len(answers)), answers.values())
     axes[0, 0].invert_yaxis()       # shared by all

@@ -23,7 +23,7 @@ from adlib import __version__, demo, metrics, recipes
 from adlib.data import Category
 from adlib.data.tiles import Tiles
 from adlib.lessons import effects
-from adlib.lessons.quotes import listing
+from adlib.lessons.quotes import as_table, listing
 from adlib.networks.destseg import DeSTSeg
 from adlib.networks.masked_rd import MaskedRD
 from adlib.networks.teacher import Teacher
@@ -43,10 +43,10 @@ PLANS = {
 VALIDATE_EVERY = 200    # steps
 NAME = "the reference"      # among the methods of a table
 GAINS = {               # of two distances, what share the first is nearer to the teacher than the second
-    ("own", "position"): "an answer is nearer than the mean per position by",
-    ("repaired", "inside"): "inside corruptions it is so by",
-    ("hidden", "position"): "behind masks it is so by",
-    ("hidden", "twin_hidden"): "there it is nearer than that of the twin without masks by",
+    ("own", "position"): "nearer than the mean per position by",
+    ("repaired", "inside"): "the same inside corruptions",
+    ("hidden", "position"): "the same behind masks",
+    ("hidden", "twin_hidden"): "behind masks nearer than the twin without masks by",
 }
 
 
@@ -251,18 +251,22 @@ def say_beside(table: pd.DataFrame, reference: Reference | None, *, steps: int) 
         return "There is no reference for this run, so nothing is said of a longer training."
     both = beside(table, reference)
     own, long = (both.xs(name, level="method") for name in both.index.unique("method"))
-    apart, long_apart = (list_shares(x["student_apart"] / x["teacher_apart"]) for x in (own, long))
-    text = [f"The reference is the lesson's network, trained {reference.about['steps'] / steps:.0f} times as long "
-            f"({describe_training(reference.about)}). At level {listing(own.index.astype(str))}, "
-            f"two images get answers that are {long_apart} as far apart as the teacher's features (yours: {apart})"]
-    for (near, far), words in GAINS.items():
-        if long[near].notna().all() and long[far].notna().all():
-            yours = list_shares(1 - own[near] / own[far]) if own[[near, far]].notna().all(axis=None) else "not measured"
-            text.append(f"{words} {list_shares(1 - long[near] / long[far])} (yours: {yours})")
+    shares = {"two answers apart, of what the teacher's are":
+              [x["student_apart"] / x["teacher_apart"] for x in (own, long)]}
+    shares |= {words: [1 - x[near] / x[far] for x in (own, long)] for (near, far), words in GAINS.items()
+               if long[[near, far]].notna().all(axis=None)}
+    lines = ([words, *("not measured" if np.isnan(x[k]) else f"{x[k]:.0%}" for k in own.index for x in pair)]
+             for words, pair in shares.items())
     fails = [~effects.student_sees(x).drop(columns=[] if x["repaired"].notna().all() else "repairs")
              for x in (own, long)]
-    mended, left = (list_tests(x.reindex(columns=fails[0].columns)) for x in (fails[0] & ~fails[1], fails[1]))
-    return "; ".join(text) + f". Tests that yours fails and the reference passes: {mended}; that it fails: {left}."
+    student = reference.about["plan"].get("student_steps", reference.about["steps"])
+    faster = " (And at another rate: what time alone does, this cannot say.)" if "lr" in reference.about["plan"] else ""
+    return "\n".join([
+        f"The reference is the lesson's network, its student trained {student / steps:.0f} times as long "
+        f"({describe_training(reference.about)}).{faster}", "",
+        as_table(["", *(f"level {k}: {whose}" for k in own.index for whose in ("yours", "reference"))], lines), "",
+        f"*Differs* asks for a third in the first row. Your network fails {list_tests(fails[0])}; the reference fails "
+        f"{list_tests(fails[1].reindex(columns=fails[0].columns))}."])
 
 
 def list_tests(where: pd.DataFrame) -> str:
@@ -292,8 +296,3 @@ def say_mended(right: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
                      f"{binomtest(mended, mended + broken).pvalue:.0%}")
         texts.append(f"{text}.")
     return " ".join(texts)
-
-
-def list_shares(shares: pd.Series) -> str:
-    """ "33, 27 and 30 %"."""
-    return f"{listing(str(round(100 * share)) for share in shares)} %"

@@ -100,12 +100,19 @@ def test_what_the_run_found_is_folded_until_there_is_an_answer(tmp_path, monkeyp
     reveal("00-a", "a < b")
     reveal("never-asked", "yes")
     parts = re.compile("<details data-adlib-finding=(.*)><summary>Show what the run found: <em>.*</em></summary>"
-                       "<p>(.*)</p></details>")
+                       "<p>(.*)</p>\n</details>")
     fold, told = zip(*(parts.fullmatch(x).groups() for x in shown), strict=True)
     assert fold == ('"00-a"', '"00-a" open', '"never-asked" open')
     assert told == ("This run says: a &lt; b. By far.",
                     "Prediction: a &lt; b, 80 % sure: right. This run says: a &lt; b.",
                     "Prediction: not answered. This run says: yes.")
+
+
+def test_what_the_run_found_may_hold_a_table(tmp_path, monkeypatch):
+    shown = pages(monkeypatch)
+    reveal("00-a", 3, "By *far*, <b>not</b> foreign_fibre.\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+    assert "By <em>far</em>, &lt;b&gt;not&lt;/b&gt; foreign_fibre.</p>" in shown[0]
+    assert "<td>2</td>" in shown[0]
 
 
 def test_an_answer_counts_if_the_fold_was_not_opened(tmp_path):

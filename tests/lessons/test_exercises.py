@@ -13,8 +13,6 @@ from adlib.networks.teacher import Teacher
 LABELS = np.array([False] * 8 + [True] * 4)
 NORMAL = np.arange(40.0)        # highest 39; section 4's threshold lies just above 38, the 95 % quantile at 37.05
 ALARMS = NORMAL, np.array([1.0, 5, 20, 30, 35, 37.5, 38.5, 45, 39, 60, 50, 70]), LABELS
-LEVELS = [np.array([[[0.1, 0.9]], [[0.2, 0.3]], [[0.4, 0.5]]]), np.array([[[0.0, 0.6]], [[0.2, 0.3]], [[0.5, 0.7]]])]
-PRODUCT, TRUTH = LEVELS[0] * LEVELS[1], np.array([False, False, True])
 MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
 
 
@@ -54,12 +52,6 @@ MASK = np.pad(np.ones((2, 2), bool), ((4, 26), (4, 26)))
     (stfpm.effective_learning_rate, 0.4, (), "the loss it is applied to"),
     (stfpm.effective_learning_rate, 0.2, (), "the other way round"),
     (stfpm.effective_learning_rate, 3, (), "write down one SGD step"),
-    (stfpm.auroc_of_last_level, ..., (LEVELS, PRODUCT, TRUTH), "not yet: set"),
-    (stfpm.auroc_of_last_level, 1.0, (LEVELS, PRODUCT, TRUTH), "right"),
-    (stfpm.auroc_of_last_level, 0.5, (LEVELS, PRODUCT, TRUTH), "product of all levels"),
-    (stfpm.auroc_of_last_level, 0.0, (LEVELS, PRODUCT, TRUTH), "turn the order around"),
-    (stfpm.auroc_of_last_level, 0.7, (LEVELS, PRODUCT, TRUTH), "take the largest value"),
-    (stfpm.auroc_of_last_level, 100.0, (LEVELS, PRODUCT, TRUTH), "not per cent"),
     (destseg.target_of_a_scratch, ..., (), "not yet: set"),
     (destseg.target_of_a_scratch, 5, (), "right"),
     (destseg.target_of_a_scratch, 10, (), "two inner rows"),
@@ -216,12 +208,28 @@ def test_what_the_answer_is_compared_with_is_what_the_network_does():
     torch.testing.assert_close(stfpm.fuse_with(maps, 96, at=256), model.fuse(maps))
 
 
-def test_levels_may_be_enlarged_before_their_maximum_is_taken(capsys):
-    """Enlarging lowers a peak inside a map, and not one in its corner: here it turns an order around."""
-    normal, anomalous = np.zeros((4, 4)), np.zeros((4, 4))
-    normal[1, 1], anomalous[0, 0] = 1.0, 0.99
-    levels, labels = [np.zeros((2, 4, 4)), np.stack([normal, anomalous])], np.array([False, True])
-    enlarged = metrics.auroc(upsample(torch.tensor(levels[1])).amax(dim=(1, 2)), labels)
-    assert enlarged == 1.0
-    for answer in (0.0, enlarged):
-        assert verdict(capsys, stfpm.auroc_of_last_level, answer, levels, levels[1], labels).startswith("right")
+def largest(m):
+    return m.amax(dim=(1, 2))
+
+
+@pytest.mark.parametrize(("expected", "scores_of"), [
+    ("right", lambda a, b, c: largest(b * c)),
+    ("last level alone", lambda a, b, c: largest(c)),
+    ("before the last alone", lambda a, b, c: largest(b)),
+    ("the product of all levels", lambda a, b, c: largest(a * b * c)),
+    ("the sum of the two", lambda a, b, c: largest(b + c)),
+    ("not the mean", lambda a, b, c: (b * c).mean(dim=(1, 2))),
+    ("turn the order around", lambda a, b, c: -largest(b * c)),
+])
+def test_two_levels_by_what_a_reader_may_have_computed(capsys, expected, scores_of):
+    generator, labels = torch.Generator().manual_seed(3), np.arange(40) % 3 == 0
+    levels = [torch.rand(40, side, side, generator=generator) for side in (16, 8, 4)]
+    answer = metrics.auroc(scores_of(*(upsample(m, 16) for m in levels)), labels)
+    found = verdict(capsys, stfpm.auroc_of_last_levels, answer, levels, labels)
+    assert expected in found
+    assert found.startswith("right") == (expected == "right")
+    if expected == "right":
+        at_full_size = metrics.auroc(largest(upsample(levels[1]) * upsample(levels[2])), labels)
+        assert verdict(capsys, stfpm.auroc_of_last_levels, at_full_size, levels, labels).startswith("right")
+        assert "not per cent" in verdict(capsys, stfpm.auroc_of_last_levels, 100 * answer, levels, labels)
+    assert "not yet: set" in verdict(capsys, stfpm.auroc_of_last_levels, ..., levels, labels)

@@ -3,7 +3,12 @@ import torch
 from conftest import verdict
 
 from adlib.lessons.exercises import resolution as exercises
-from adlib.lessons.exercises.resolution import blend_linearly, cut_rows
+from adlib.lessons.exercises.resolution import best_setting, blend_linearly, cut_rows
+
+
+def best_by_row(rows, number, least=False):
+    """The setting of the row with the largest (least) number."""
+    return tuple(rows.sort_values(number, ascending=least)[["image_size", "tiles"]].iloc[0])
 
 
 @pytest.mark.parametrize(("check", "answer", "expected"), [
@@ -29,6 +34,18 @@ from adlib.lessons.exercises.resolution import blend_linearly, cut_rows
     (exercises.join_two_maps, lambda a, b, n: torch.cat([a[:, :-n], b], 1), "right map simply wins"),
     (exercises.join_two_maps, lambda a, b, n: torch.cat([a, b[:, n:]], 1), "left map simply wins"),
     (exercises.join_two_maps, lambda a, b, n: torch.cat([a, b], 1), "it returns the shape"),
+    (exercises.choose_setting, ..., "not yet: set"),
+    (exercises.choose_setting, best_setting, "right"),
+    (exercises.choose_setting, lambda rows, limit: list(best_setting(rows, limit)), "right"),
+    (exercises.choose_setting, lambda rows, limit: best_setting(rows, 1e9), "beyond the time allowed"),
+    (exercises.choose_setting, lambda rows, limit: best_by_row(rows[rows["ms_per_image"] <= limit], "pixel_ap"),
+     "best single run"),
+    (exercises.choose_setting, lambda rows, limit: best_setting(rows, limit, number="image_auroc"), "image AUROC"),
+    (exercises.choose_setting, lambda rows, limit: best_setting(rows[rows["ms_per_image"] <= limit], limit),
+     "not that of its fastest run"),
+    (exercises.choose_setting, lambda rows, limit: best_by_row(rows, "ms_per_image", least=True), "the cheapest"),
+    (exercises.choose_setting, lambda rows, limit: best_setting(rows, limit)[0], "it returns the shape"),
+    (exercises.choose_setting, lambda rows, limit: (192, 3), "group the rows"),
 ])
 def test_a_check_knows_the_answer_and_what_went_wrong(capsys, check, answer, expected):
     assert expected in verdict(capsys, check, answer)

@@ -22,6 +22,11 @@ def with_flat_vectors(fold):
     return lambda t, s: fold(t.flatten(1), s.flatten(1))
 
 
+HEARD = [
+    (..., "not yet: set"), (5, "right"), (4.9999, "right"), (0.5, "that is the flat loss"), (0.1, "per position"),
+    (0.2, "the other way round"), (1, "by the lengths"), (2.5, "9 of 18"), (3, "enters twice"), (9, "add up to"),
+    (10, "count in the flat loss"), (7, "sum of inner products"), ("five", "one number, not str"),
+]
 FLAT = [
     (..., "not yet: set"), (0.33, "should be a function, not float"), (lambda t, s: None, "returns nothing"),
     (lambda t: t, "it raises TypeError"), (lambda t, s: 1 / 0, "it raises ZeroDivisionError"),
@@ -142,7 +147,8 @@ ONE_SIDED = [
 
 
 @pytest.mark.parametrize(("check", "answer", "expected"), [
-    (check, *row) for check, rows in [(rd4ad.flat_cosine, FLAT), (rd4ad.transposed, TRANSPOSED),
+    (check, *row) for check, rows in [(rd4ad.who_is_heard, HEARD), (rd4ad.flat_cosine, FLAT),
+                                      (rd4ad.transposed, TRANSPOSED),
                                       (masked_rd.twin_test, TWINS),
                                       (masked_rd.one_sided_simam, ONE_SIDED)] for row in rows])
 def test_every_function_gets_the_verdict_that_fits(capsys, check, answer, expected):

@@ -129,12 +129,16 @@ def test_the_comparison_by_hand():
     long = rows(reference.NAME, **seen, student_apart=[0.3, 0.2], repaired=[0.1, 0.3])
     said = reference.say_beside(short, reference.Reference(torch.nn.Identity(), about, long), steps=100)
     assert said == (
-        "The reference is the lesson's network, trained 12 times as long (1,200 steps, 16 copies of each image "
-        "where the lesson has 4, 10 minutes on 1 thread of a chip). At level 1 and 2, "
-        "two images get answers that are 75 and 50 % as far apart as the teacher's features "
-        "(yours: 50 and 25 %); an answer is nearer than the mean per position by 50 and 50 % (yours: 50 and 50 %); "
-        "inside corruptions it is so by 50 and -50 % (yours: 25 and -25 %). Tests that yours fails and the "
-        "reference passes: *differs* at level 2; that it fails: *repairs* at level 2.")
+        "The reference is the lesson's network, its student trained 12 times as long (1,200 steps, 16 copies of each "
+        "image where the lesson has 4, 10 minutes on 1 thread of a chip).\n\n"
+        "|  | level 1: yours | level 1: reference | level 2: yours | level 2: reference |\n|---|---|---|---|---|\n"
+        "| two answers apart, of what the teacher's are | 50% | 75% | 25% | 50% |\n"
+        "| nearer than the mean per position by | 50% | 50% | 50% | 50% |\n"
+        "| the same inside corruptions | 25% | 50% | -25% | -50% |\n\n"
+        "*Differs* asks for a third in the first row. Your network fails *differs* at level 2 and *repairs* at level "
+        "2; the reference fails *repairs* at level 2.")
+    assert "what time alone does" in reference.say_beside(short, reference.Reference(torch.nn.Identity(), about | {
+        "plan": {"copies": 4, "lr": 0.006, "student_steps": 400}}, long), steps=100)
     about["plan"] = {"copies": 4, "lr": 0.006}
     assert "4 copies of each image, as in the lesson, a learning rate of 0.006" in reference.describe_training(about)
     assert "no reference" in reference.say_beside(short, None, steps=100)

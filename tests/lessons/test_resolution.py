@@ -130,8 +130,9 @@ def test_photographs_are_told_by_category():
     text = say.say_tiled_parts(photographed())
     assert "| rd4ad | 3 x 3 | 0.905 | 0.905 | 0.905 | 0.905 | 9 |" in text
     assert "0.705" not in text                      # trained longer: a question of its own
-    assert "rise: image AUROC of 1, pixel AP of 1, PRO of 1 and IAP of 1; fall: none. The best: rd4ad, 3 x 3" in text
-    assert "rise: none; fall: image AUROC of 1" in text
+    risen = ", ".join(f"{name} (1 of 1 method)" for name in ("image AUROC", "pixel AP", "PRO", "IAP"))
+    assert f"in every seed, what rises is {risen}; what falls is nothing. The best: rd4ad, 3 x 3" in text
+    assert "what rises is nothing; what falls is image AUROC (1 of 1 method)" in text
     assert "The best: nearest, whole, in image AUROC" in text
     assert "means over 2 seeds" in text
     begun = photographed().query("method == 'nearest' and tiles == 1 and seed == 0").assign(method="stfpm")
@@ -154,7 +155,7 @@ def test_a_larger_image_is_told_beside_tiles():
     text = say.say_larger(both)
     assert "| rd4ad | 128 px and 3 x 3 tiles | 0.905 |" in text
     assert "| rd4ad | 256 px, whole, 900 steps | 0.705 |" in text
-    assert "rise: image AUROC of 1, pixel AP of 1, PRO of 1 and IAP of 1; fall: none (of 1 method)" in text
+    assert "what rises is image AUROC (1 of 1 method), pixel AP (1 of 1 method), PRO (1 of 1 method), IAP" in text
     assert "magnetic_tile" not in text              # no larger image there
     for tell in (say.say_tiled_parts, say.say_longer):
         assert tell(both) == tell(photographed())       # they are about one size

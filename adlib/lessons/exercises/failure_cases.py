@@ -53,7 +53,9 @@ def missed_by_all(answer: object, alarms: np.ndarray, labels: np.ndarray) -> Non
         100 * right: "as a share, not percent",
     }
     best = float(missed.mean(axis=1).min())
-    judge(answer, right, f"the best single method misses {best:.3f}; all together miss {right:.3f}", hints,
+    judge(answer, right, f"the best single method misses {best:.3f}; all together miss {right:.3f}, "
+          f"and flag {(~quiet[~labels]).sum()} of {(~labels).sum()} normal images (the worst single one "
+          f"{alarms[:, ~labels].sum(axis=1).max()})", hints,
           "alarms.any(axis=0) says on which images any method alarms; the mean of its opposite where labels is True")
 
 

@@ -4,12 +4,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adlib.lessons.exercises import judge_function
+from adlib.lessons.exercises import judge, judge_function
 from adlib.losses import cosine_distance
 
 
+def who_is_heard(answer: object) -> None:
+    """Lesson 03, exercise 1: nine of ten positions agree; the tenth has vectors of length 3, at right angles."""
+    judge(answer, 5, "0.5 against 0.1: one position in ten is half of the flat loss", {
+        0.5: "that is the flat loss; how many times the loss per position is it?",
+        0.1: "that is the loss per position; how many times as large is the flat one?",
+        0.2: "the other way round: the flat loss is the larger",
+        1: "a flat cosine weighs each position by the lengths of its vectors",
+        2.5: "3 of 12: a position counts by the product of both lengths, 9 of 18",
+        3: "the factor between the lengths enters twice: each position counts by the product of both",
+        9: "that is how much more the long position weighs than one of the others; what do both losses add up to?",
+        10: "the agreeing positions count in the flat loss, too: their inner products are 1 each",
+    }, "flat: one minus (sum of inner products) over (length of all teacher vectors) (length of all student vectors)")
+
+
 def flat_cosine(answer: object) -> None:
-    """Lesson 03, exercise 1: a function of (B, C, H, W) teacher and student features, the flat loss of each image."""
+    """Lesson 03, exercise 2: a function of (B, C, H, W) teacher and student features, the flat loss of each image."""
     generator = torch.Generator().manual_seed(0)
     lengths = torch.tensor([1.0, 5.0])[:, None]      # positions of unequal weight, or both losses would be alike
     cases = [tuple(torch.randn(3, 4, 2, 5, generator=generator) * lengths for _ in range(2)) for _ in range(2)]
@@ -34,7 +48,7 @@ def flat_cosine(answer: object) -> None:
 
 
 def transposed(answer: object) -> None:
-    """Lesson 03, exercise 2: a function of (B, C, H, W) features and a (C, D, 2, 2) kernel that doubles the size."""
+    """Lesson 03, exercise 3: a function of (B, C, H, W) features and a (C, D, 2, 2) kernel that doubles the size."""
     generator = torch.Generator().manual_seed(0)
     cases = [(torch.randn(2, 3, 4, 5, generator=generator), torch.randn(3, 3, 2, 2, generator=generator)),
              (torch.randn(1, 2, 3, 3, generator=generator), torch.randn(2, 4, 2, 2, generator=generator))]

@@ -1,5 +1,6 @@
 """Exercises of lesson 10."""
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -54,3 +55,27 @@ def blend_linearly(a: Tensor, b: Tensor, overlap: int, *, turned: bool = False,
     t = (torch.arange(overlap) + 0.5) / overlap if constant is None else torch.full((overlap,), constant)
     t = 1 - t if turned else t
     return torch.cat([a[:, :-overlap], (1 - t) * a[:, -overlap:] + t * b[:, :overlap], b[:, overlap:]], dim=1)
+
+
+def choose_setting(answer: object) -> None:
+    """Lesson 10, exercise 4: a function of rows (a seed of a setting each) and the milliseconds allowed for a map, that
+    returns (image_size, tiles) of the highest mean pixel AP."""
+    rows = pd.DataFrame([(128, 1, 0.80, 0.50, 20), (128, 1, 0.80, 0.50, 20), (128, 2, 0.85, 0.60, 40),
+                         (128, 2, 0.85, 0.60, 40), (192, 1, 0.95, 0.30, 50), (192, 1, 0.95, 0.80, 50),
+                         (128, 3, 0.90, 0.65, 50), (128, 3, 0.90, 0.65, 80), (256, 1, 0.70, 0.85, 90),
+                         (256, 1, 0.70, 0.85, 90)],
+                        columns=["image_size", "tiles", "image_auroc", "pixel_ap", "ms_per_image"])
+    judge_function(answer, best_setting, [(rows, 60), (rows, 100)], "means over seeds, then the limit, then the best", {
+        "that is beyond the time allowed": lambda rows, limit: best_setting(rows, 1000),
+        "that is the best single run; take means over seeds first":
+            lambda rows, limit: best_setting(rows, limit, fold="max"),
+        "that is for image AUROC": lambda rows, limit: best_setting(rows, limit, number="image_auroc"),
+        "a setting's mean time counts, not that of its fastest run: means first, then the limit":
+            lambda rows, limit: best_setting(rows[rows["ms_per_image"] <= limit], limit),
+        "that is the cheapest": lambda rows, limit: (128, 1),
+    }, "group the rows by image_size and tiles, and average; of those within the limit take that of highest pixel AP")
+
+
+def best_setting(rows: pd.DataFrame, limit: float, *, fold: str = "mean", number: str = "pixel_ap") -> tuple:
+    settings = rows.groupby(["image_size", "tiles"]).agg({number: fold, "ms_per_image": "mean"})
+    return settings.loc[settings["ms_per_image"] <= limit, number].idxmax()

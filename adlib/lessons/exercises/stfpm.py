@@ -58,23 +58,25 @@ def fuse_with(maps: list[Tensor], size: int, *, at: int | None = None, to: int |
     return enlarge(fused, to) if to else fused
 
 
-def auroc_of_last_level(answer: object, level_maps: list, maps, labels) -> None:
-    """Lesson 01, exercise 3: image AUROC of the last level's largest value, before or after enlarging."""
-    def of(m, reduce=np.max):
-        return metrics.auroc(reduce(np.asarray(m), axis=(1, 2)), labels)
+def auroc_of_last_levels(answer: object, level_maps: list, labels) -> None:
+    """Lesson 01, exercise 3: image AUROC of the product of the last two levels, on the first level's grid or at 256."""
+    levels = [torch.as_tensor(np.asarray(m)) for m in level_maps]
 
-    enlarged = [upsample(torch.as_tensor(np.asarray(m))) for m in level_maps]
-    hints = {of(m): "that is another level: the last one is level_maps[-1]"
-             for m in [*level_maps[:-1], *enlarged[:-1]]} | {
-        of(maps): "that is the product of all levels; take level_maps[-1]",
-        of(level_maps[-1], np.mean): "the score is the largest value of a map, not the mean",
-        of(enlarged[-1], np.mean): "the score is the largest value of a map, not the mean",
-        1 - of(level_maps[-1]): "turn the order around: a higher score is more anomalous",
-        100 * of(level_maps[-1]): "between 0 and 1, please, not per cent",
-    }
-    either = of(level_maps[-1]), of(enlarged[-1])       # enlarging moves a maximum a little; both are an answer
+    def of(fuse, reduce=torch.amax, size=levels[0].shape[-1]):
+        return metrics.auroc(reduce(fuse([upsample(m, size) for m in levels]), dim=(1, 2)), labels)
+
+    def last_two(found):
+        return found[-2] * found[-1]
+
+    hints = {of(lambda found: found[-1]): "that is the last level alone",
+             of(lambda found: found[-2]): "that is the level before the last alone",
+             of(lambda found: torch.stack(found).prod(dim=0)): "that is the product of all levels",
+             of(lambda found: found[-2] + found[-1]): "that is the sum of the two",
+             of(last_two, torch.mean): "the score is the largest value of a map, not the mean",
+             1 - of(last_two): "turn the order around: a higher score is more anomalous",
+             100 * of(last_two): "between 0 and 1, please, not per cent"}
+    either = of(last_two), of(last_two, size=256)       # enlarging further moves a maximum a little; both are an answer
     right = min(either, key=lambda x: abs(x - float(answer))) if is_number(answer) else either[0]
-    judge(answer, right, f"level by level, the first to the last: "
-          f"{', '.join(f'{of(m):.3f}' for m in level_maps)}; enlarged first, "
-          f"{', '.join(f'{of(m):.3f}' for m in enlarged)}; product {of(maps):.3f}", hints,
-          "take the largest value of each map with level_maps[-1].amax(dim=(1, 2)), then metrics.auroc(scores, labels)")
+    judge(answer, right, f"all levels have {of(lambda found: torch.stack(found).prod(dim=0)):.3f}, the last alone "
+          f"{of(lambda found: found[-1]):.3f}", hints,
+          "enlarge both with upsample(m, size // 4), multiply, take .amax(dim=(1, 2)), then metrics.auroc")

@@ -73,6 +73,9 @@ def difference_forest(found, grid: Grid) -> Figure:
         ax.axvline(0, color=ACCENT, lw=1, ls="--")
         ax.set(title=METRIC_NAMES[metric], ylim=(len(rows) - 0.4, -0.6))
         ax.margins(x=0.08)
+        if found.loc[found["metric"] == metric, ["points", "their_points"]].abs().max(axis=None) > 12:
+            ax.set_xscale("symlog", linthresh=2)        # one row that loses much would hide all other bars
+            ax.xaxis.set_major_formatter("{x:g}")
     axes[0, 0].set_yticks(range(len(rows)), [
         label if len(bases) == 1 else f"{label}\n(less {of_base[label]})" for label in rows])
     figure.supxlabel(f"difference to the base row{f' ({bases[0]})' if len(bases) == 1 else ''}, percentage points",

@@ -321,7 +321,8 @@ def mask_rules(image: Tensor, mask: Tensor, rounded: dict[str, Tensor]) -> Figur
     for ax, (title, m) in zip(axes.flat, ({f"mask, {mask.shape[-1]} px": mask} | rounded).items(), strict=True):
         picture(ax, image, mask=mask, title=f"{title}: {int(m.sum())} px")
         if m is not mask:
-            ax.imshow(np.where(np.asarray(m), 1.0, np.nan), extent=(0, 256, 256, 0), cmap="autumn", alpha=0.55)
+            ax.imshow(np.where(np.asarray(m), 1.0, np.nan), extent=(0, 256, 256, 0), vmin=0, vmax=1,
+                      cmap="cividis", alpha=0.75)        # yellow, which green and red boards do not have
         ax.set(xlim=(max(middle[1] - half, 0), min(middle[1] + half, 256)),
                ylim=(min(middle[0] + half, 256), max(middle[0] - half, 0)))
     return figure

@@ -16,6 +16,7 @@ from adlib.lessons.plots import (
     QUIET,
     defect_name,
     new_figure,
+    panel_grid,
     picture,
 )
 from adlib.lessons.plots.diagrams import BLUE, GREEN, LIGHT_GREY, ORANGE, diagram_arrow, diagram_box, new_diagram
@@ -205,22 +206,22 @@ def contrast_curves(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
     chosen : int
         Which of the A defects is drawn in bold.
     """
-    figure, axes = new_figure(1, 1 + len(found), width=2.6, height=2.7)
-    for ax, (name, (steps, inside, normal)) in zip(axes[0, 1:], found.items(), strict=True):
+    figure, axes = panel_grid(1 + len(found), 3, width=3.2, height=2.6)
+    for ax, (name, (steps, inside, normal)) in zip(axes[1:], found.items(), strict=True):
         x, (colour, marker) = steps - steps[0], METHOD_MARKS[name]
-        axes[0, 0].plot(x, inside[:, chosen] / normal, marker=marker, color=colour, ms=3.5, lw=1.2, label=name)
+        axes[0].plot(x, inside[:, chosen] / normal, marker=marker, color=colour, ms=3.5, lw=1.2, label=name)
         ax.plot(x, inside, color=ANOMALOUS, lw=0.6, alpha=0.5)
         ax.plot(x, inside[:, chosen], color=ANOMALOUS, marker="^", ms=3.5, lw=1.4, label="inside the defect")
         ax.plot(x, normal, color=NORMAL, marker="o", ms=3.5, lw=1.4, label="normal images")
-        ax.set(title=name, ylabel="mean pixel score" if ax is axes[0, 1] else "")
-    axes[0, 0].axhline(1, color=QUIET, ls=":", lw=1)
-    axes[0, 0].set(title="defect / normal", ylabel="ratio of mean pixel scores")
-    for ax in axes[0]:
+        ax.set(title=name, ylabel="mean pixel score")
+    axes[0].axhline(1, color=QUIET, ls=":", lw=1)
+    axes[0].set(title="defect / normal", ylabel="ratio of mean pixel scores")
+    for ax in axes:
         ax.set(xlabel="step, from the first picture", yscale="log")
         step_axis(ax)
         plain_ticks(ax.yaxis, *ax.get_ylim())
-    axes[0, 0].legend(fontsize=8)
-    axes[0, 1].legend(fontsize=8)
+    axes[0].legend(fontsize=8)
+    axes[1].legend(fontsize=8)
     return figure
 
 
@@ -237,7 +238,7 @@ def learning_curves(grown: dict[int, dict[int, tuple[dict, dict]]]) -> Figure:
     Parameters
     ----------
     grown : dict
-        By step and level: what `neighbour_shares` and `median_angles` return.
+        By step and level: what `neighbour_shares` and `median_angles` return, and the former with another image.
     """
     steps, levels = list(grown), list(next(iter(grown.values())))
     figure, axes = new_figure(2, len(levels), width=3.1, height=2.3, sharex=True, sharey="row")
@@ -246,6 +247,7 @@ def learning_curves(grown: dict[int, dict[int, tuple[dict, dict]]]) -> Figure:
             share, low, high = np.array([grown[step][level][0][kind]["hit@1"] for step in steps]).T
             hit.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
             hit.plot(steps, share, marker=marker, color=colour, ms=4, label=kind)
+            hit.plot(steps, [grown[step][level][2][kind]["hit@1"][0] for step in steps], color=colour, ls="--", lw=1)
             angle.plot(steps, [grown[step][level][1][kind] for step in steps], marker=marker, color=colour, ms=4)
         hit.set(title=f"level {level}", ylim=(-0.03, 1.03))
         angle.set(xlabel="training step")

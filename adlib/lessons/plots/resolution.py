@@ -16,8 +16,14 @@ LEVEL_MARKS = [(NORMAL, "o"), ("#de8f05", "s"), (ANOMALOUS, "^"), ("#029e73", "D
 TILE_MARKS = {1: (NORMAL, "o"), 2: ("#de8f05", "s"), 3: (ANOMALOUS, "^")}
 
 
-def shrunk_crops(image: Tensor, centre: tuple[int, int], sizes: list[int], *, half: int = 40) -> Figure:
-    """The surroundings of a place in a (3, H, H) image after it was brought to each size and shown as large again."""
+def shrunk_crops(image: Tensor, centre: tuple[int, int], sizes: list[int], mask: Tensor | None = None, *,
+                 half: int = 40) -> Figure:
+    """The surroundings of a place in a (3, H, H) image after it was brought to each size and shown as large again.
+
+    A frame is drawn around what is anomalous in the (H, H) mask.
+    """
+    from matplotlib.patches import Rectangle
+
     figure, axes = new_figure(1, len(sizes), width=1.9, height=2.0)
     side = image.shape[-1]
     y, x = (int(np.clip(c, half, side - half)) for c in centre)
@@ -25,6 +31,10 @@ def shrunk_crops(image: Tensor, centre: tuple[int, int], sizes: list[int], *, ha
         small = F.interpolate(image[None].float() / 255, size=(size, size), mode="bilinear", antialias=True)
         shown = F.interpolate(small, size=(side, side), mode="nearest")[0].clamp(0, 1)
         picture(ax, shown[:, y - half:y + half, x - half:x + half], title=f"{size} px")
+        if mask is not None and mask.any():
+            (top, left), (bottom, right) = (f(mask.nonzero(), dim=0).tolist() for f in (torch.amin, torch.amax))
+            ax.add_patch(Rectangle((left - x + half - 3, top - y + half - 3), right - left + 6, bottom - top + 6,
+                                   fc="none", ec=OUTLINE, lw=1.2))
     return figure
 
 
@@ -120,7 +130,7 @@ def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figur
                 ax.plot(mean["ms_per_image"], mean[number], marker=marker, color=colour, lw=1,
                         label=f"{tiles} x {tiles}")
                 for size, row in mean.iterrows():
-                    ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, {1: 4, 2: -9}.get(tiles, 9)),
+                    ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, {1: 4, 2: -9, 3: 12}.get(tiles, 9)),
                                 fontsize=7, textcoords="offset points", color=colour)
             ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
             ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), minor_locator=NullLocator(),

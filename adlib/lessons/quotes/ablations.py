@@ -61,8 +61,8 @@ def say_cosine(rows: pd.DataFrame) -> str:
     compared = compared_rows(found)
     ahead = compared[compared["points"].abs() > compared["margin"]]
     per_position = sum((line["points"] > 0) == ("pixel" in line["label"]) for line in ahead.to_dict("records"))
-    against = (" That is the opposite of what the thread of Section 3 and ReContrast report. Their trainings were "
-               "longer; whether that is why is not tested."
+    against = (" That is the opposite of what the thread of Section 3 and ReContrast report. Their data and the length "
+               "of their trainings differ; which of it matters is not tested."
                if 2 * per_position > len(ahead) else "")
     return (f"{say_findings(found)}\n\nOf {len(compared)} comparisons chance (lesson 05's margin) explains "
             f"{len(compared) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
@@ -91,7 +91,7 @@ def say_findings(found: pd.DataFrame) -> str:
     if not lines:
         return "No row has runs beside the base row's."
     if not any(":" in line for line in lines):
-        return f"No row differs from the base row beyond chance, in none of the {len(lines)} numbers."
+        return f"No row differs from the base row beyond chance, in any of the {len(lines)} numbers."
     printed = ", in brackets the paper's" if compared["their_points"].notna().any() else ""
     return "\n".join([f"Points against the base row{printed}:", "", *lines])
 
@@ -152,6 +152,8 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
                for line in every[every["verdict"] == "contradicts"].to_dict("records")]
     sizes = [f"{every.loc[every['verdict'] == v, 'their_points'].abs().median():.1f} points {where}"
              for v, where in [("agrees", "where we agree"), ("chance", "where chance would do")] if v in count]
+    other_size = int(((every["verdict"] == "agrees")
+                      & ((every["points"] - every["their_points"]).abs() > every["margin"])).sum())
     within = count.get("chance", 0) + count.get("smaller", 0)
     n, same_row = int(every["n"].max()), every[every["verdict"] == "agrees"].groupby(["table", "label"]).ngroups
     worse, orders = int((every["their_points"] < 0).sum()), rank_correlations(every)
@@ -162,7 +164,7 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
             f"so guessing \"worse\" gets as many signs right.{ordered}\n\n"
             f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance "
             f"(in {same_row} rows: the numbers of one row go up and down together, and the rows of a table share one "
-            "base row), "
+            f"base row; {other_size} of them not in size: the papers' lie farther from ours than the margin), "
             f"{len(against)} contradict{'s' * (len(against) == 1)}{f' ({listing(against)})' if against else ''}, and "
             f"{within} are within their margin; {count.get('smaller', 0)} of these are farther from the paper's than "
             "that, so an effect of the paper's size is not there, at this schedule. The median size of the paper's "

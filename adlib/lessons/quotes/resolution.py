@@ -34,8 +34,24 @@ def say_price(rows: pd.DataFrame) -> str:
             f"{SPOKEN_OF[method]} on {listing(sorted(every['category'].unique()))} (on "
             f"{listing(sorted(every['device'].unique()))}, {count(len(seeds), 'setting')}, {say_seeds(seeds)} "
             "for each):",
-            as_table(["", "cheapest", "cheapest that chance does not tell from the best", "best"], lines)]
-    return "\n\n".join([f"From {link('resolution')}; in brackets how many times the time of the cheapest.", *blocks])
+            as_table(["", "cheapest", "cheapest that chance does not tell from the best", "best"], lines),
+            "A larger image or tiles? " + say_either(numbers, times)]
+    return "\n\n".join([f"From {link('resolution')}; in brackets how many times the time of the cheapest. Chance does "
+                        "not tell two settings apart that lie within lesson 05's margin over seeds.", *blocks])
+
+
+def say_either(numbers: dict, times: pd.Series) -> str:
+    """The best setting of whole images and the best with tiles of each number, and what they take."""
+    parts = []
+    for name, runs in numbers.items():
+        values = runs.mean()
+        cut = values.index.get_level_values("tiles") > 1
+        if cut.all() or not cut.any():
+            return "Only one of the two was measured."
+        whole, tiled = values[~cut].idxmax(), values[cut].idxmax()
+        parts.append(f"{name} {values[whole]:.3f} whole ({times[whole]:.1f}) and {values[tiled]:.3f} in tiles "
+                     f"({times[tiled]:.1f})")
+    return f"The best of either: {'; '.join(parts)}."
 
 
 def cheapest_alike(values: dict[tuple, list[float]], times: pd.Series) -> tuple:
@@ -98,15 +114,15 @@ def say_gain(rows: pd.DataFrame, means: pd.DataFrame) -> str:
                 directions[m].append(int((most > whole).all()) - int((most < whole).all()))
     best = [f"{name}, {spell_tiles(tiles)}, in {METRIC_NAMES[m]}" for m in ("image_auroc", "pixel_ap")
             for name, tiles in [means[m].idxmax()]]
-    return (f"{count(len(directions['iap']), 'method')} measured both ways. With the most tiles and every seed "
-            f"{say_directions(directions)}. The best: {listing(best)}.")
+    return (f"From whole images to the most tiles, in every seed, {say_directions(directions)}. The best: "
+            f"{listing(best)}.")
 
 
 def say_directions(directions: dict[str, list[int]]) -> str:
     """For how many methods each number rises (1) or falls (-1)."""
-    rise, fall = (listing(f"{METRIC_NAMES[m]} of {found.count(sign)}" for m, found in directions.items()
-                          if found.count(sign)) for sign in (1, -1))
-    return f"rise: {rise}; fall: {fall}"
+    rise, fall = (", ".join(f"{METRIC_NAMES[m]} ({found.count(sign)} of {count(len(found), 'method')})"
+                            for m, found in directions.items() if found.count(sign)) for sign in (1, -1))
+    return f"what rises is {rise or 'nothing'}; what falls is {fall or 'nothing'}"
 
 
 def of_smallest_size(rows: pd.DataFrame) -> pd.DataFrame:
@@ -170,8 +186,8 @@ def say_larger(rows: pd.DataFrame) -> str:
         if not lines:
             continue
         blocks += [as_table([category, "image", *map(METRIC_NAMES.get, OF_PARTS)], lines),
-                   "From the small to the large image, whole, with every seed above (below) every other, "
-                   f"{say_directions(directions)} (of {count(len(directions['iap']), 'method')})."]
+                   "From the small to the large image, whole, and with every seed of the one above every seed of the "
+                   f"other, {say_directions(directions)}."]
     return "\n\n".join([*blocks, f"From {link('photographs')}."]) if blocks else "No larger image was measured."
 
 

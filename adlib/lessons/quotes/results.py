@@ -139,7 +139,8 @@ def say_reverse_distillations(rows: pd.DataFrame) -> str:
     """RD4AD and masked RD against the baseline, and each other."""
     pair = say_against(rows, "masked_rd", "rd4ad", METRICS, comparisons=len(METRICS))
     return " ".join([say_beside_baseline(rows, "rd4ad"), say_beside_baseline(rows, "masked_rd"),
-                     f"Masked RD less RD4AD, in points, {pair}.", say_where(rows, "masked_rd", "rd4ad", "pixel_ap")])
+                     f"Masked RD less RD4AD, in points, {pair}.", say_where(rows, "masked_rd", "rd4ad", "image_auroc"),
+                     say_where(rows, "masked_rd", "rd4ad", "pixel_ap")])
 
 
 def say_where(rows: pd.DataFrame, a: str, b: str, metric: str) -> str:
@@ -189,7 +190,7 @@ def say_front(rows: pd.DataFrame, metrics: list[str]) -> str:
         steps = [f"{run.Index} ({run.mean:.3f}, {run.seconds:.0f} s)" for run in front.itertuples()]
         lines.append(f"- {METRIC_NAMES[metric]}: {', then '.join(steps)}")
     return "\n".join(["Ringed in the reference sweep (mean, median seconds of a run):", "", *lines, "",
-                      "A step is only as sure as its difference: section 9 says which survive."])
+                      "A step is only as sure as its difference: the squares of section 5 say which survive."])
 
 
 def regret(means):
@@ -210,7 +211,8 @@ def say_regret(rows: pd.DataFrame, metrics: list[str]) -> str:
     return "\n".join([
         "Points behind the best method of each category, if you always choose the same one:", "",
         as_table(["always", *(head for m in metrics for head in (f"{METRIC_NAMES[m]}: mean", "worst"))], lines), "",
-        f"The least mean loss: {listing(best)}. Beware: the defects here are drawn, and DeSTSeg alone trains on drawn "
+        f"The least mean loss: {listing(best)}. The best of several noisy means is itself flattered (section 10), so "
+        "these losses are somewhat too large. Beware: the defects here are drawn, and DeSTSeg alone trains on drawn "
         "defects."])
 
 
