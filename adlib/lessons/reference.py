@@ -230,7 +230,7 @@ def describe_training(about: dict) -> str:
     shown = f"{copies} copies of each image, as in the lesson" if copies == COPIES else (
         f"{copies} copies of each image where the lesson has {COPIES}")
     rate = f", a learning rate of {about['plan']['lr']:g}" if "lr" in about["plan"] else ""
-    return (f"{about['steps']:,} steps, {shown}{rate}, {seconds / 60:.0f} minutes on {about['threads']} "
+    return (f"{about['steps']:,} steps in all, {shown}{rate}, {seconds / 60:.0f} minutes on {about['threads']} "
             f"thread{'s' if about['threads'] > 1 else ''} of {about['cpu']}")
 
 

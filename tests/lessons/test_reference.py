@@ -129,8 +129,8 @@ def test_the_comparison_by_hand():
     long = rows(reference.NAME, **seen, student_apart=[0.3, 0.2], repaired=[0.1, 0.3])
     said = reference.say_beside(short, reference.Reference(torch.nn.Identity(), about, long), steps=100)
     assert said == (
-        "The reference is the lesson's network, its student trained 12 times as long (1,200 steps, 16 copies of each "
-        "image where the lesson has 4, 10 minutes on 1 thread of a chip).\n\n"
+        "The reference is the lesson's network, its student trained 12 times as long (1,200 steps in all, 16 copies of "
+        "each image where the lesson has 4, 10 minutes on 1 thread of a chip).\n\n"
         "|  | level 1: yours | level 1: reference | level 2: yours | level 2: reference |\n|---|---|---|---|---|\n"
         "| two answers apart, of what the teacher's are | 50% | 75% | 25% | 50% |\n"
         "| nearer than the mean per position by | 50% | 50% | 50% | 50% |\n"
