@@ -8,6 +8,7 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from pathlib import Path
 
 import numpy as np
@@ -156,8 +157,8 @@ def reveal(name: str, truth: str | float | Sequence[str] | None, more: str = "")
         found, truth = "This run cannot tell.", None
     else:
         parts = truth if isinstance(truth, Sequence) else [float(truth)]
-        if form and form.within >= 2 and not isinstance(truth, Sequence):
-            parts = [round(truth)]      # no finer than is asked for
+        if form and form.within > 0 and not isinstance(truth, Sequence):
+            parts = [round(float(truth), 0 if form.within >= 2 else 1 - floor(log10(form.within)))]     # as is asked
         found = f"This run says: {' or '.join(form.words(x) if form else str(x) for x in parts)}."
         if form and form.choices and not set(parts) <= set(form.choices):
             found += " (That is not among the answers.)"

@@ -68,7 +68,7 @@ def taken_for_normal(answer: object, t: np.ndarray, s: np.ndarray, anomalous: np
 
     found = share(nearest(t, s, anomalous), anomalous) if anomalous.any() else np.nan
     judge_function(answer, lambda t, s, kinds: share(nearest(t, s, kinds), kinds), cases,
-                   f"here {found:.0%} of the anomalous positions are answered with something normal", {
+                   f"here {found:.0%} of the anomalous positions have a normal feature for their nearest one", {
         "that is over all positions; take the anomalous ones only": lambda *case: nearest(*case).mean(),
         "that is the share whose nearest is anomalous": lambda *case: 1 - share(nearest(*case), case[2]),
         "those are the normal positions; take the anomalous ones": lambda *case: share(nearest(*case), ~case[2]),

@@ -13,6 +13,7 @@ def tiles_needed(answer: object) -> None:
         2: "two tiles make 480 px: there the scratch is 0.7 px wide",
         4: "that is enough, and more than is needed: how wide is the scratch on three tiles?",
         8: "eight tiles without overlap would hold the photograph as it is; the scratch may shrink to a third",
+        9: "that holds the photograph as it is; the scratch may shrink to a third",
         10: "that holds the photograph as it is; the scratch may shrink to a third",
         683: "that many pixels are needed; how many tiles make them?",
     }, "n tiles of 256 px that share 32 make 256 + (n - 1) 224 px; the image may shrink by three")

@@ -10,7 +10,7 @@ def chance_of_a_false_alarm(answer: object) -> None:
     """Lesson 08, exercise 1: the maximum of 12 normal validation scores as threshold."""
     hints = {
         0.0: "none of these 12 lies above it, but the next one may",
-        1 / 12: "nearly: there are 13 images in all, the new one counts too",
+        1 / 12: "nearly: there are 13 images in all, the new one counts too (and three decimals, please)",
         0.05: "that is what one would like to promise; 12 images cannot",
         12 / 13: "that is the chance that it stays below",
         0.5: "the threshold is the largest, not the middle one",

@@ -144,6 +144,7 @@ def border_peaks(maps: dict[str, tuple[Tensor, Tensor]], strip: int) -> Figure:
             ax.set(xlim=(0, side), ylim=(side, 0), xticks=[], yticks=[], aspect="equal", title=f"{category}: {name}")
             ax.spines[["top", "right"]].set_visible(True)
             row[2].plot([m[:, ring == k].std() for k in range(48)], style, color=colour, label=name)
+        row[2].axvline(side / 8, color=QUIET, ls=":", lw=1)        # what is damped ends here
         row[2].set(ylabel="deviation of scores", ylim=(0, None))
         row[2].legend(fontsize=8)
     axes[-1, 2].set_xlabel("distance to the nearest edge\n(pixels of 256)")

@@ -195,8 +195,8 @@ def mask_statistics(coverage: np.ndarray, regions: np.ndarray) -> Figure:
     share, number = axes[0]
     percent, filled = 100 * np.asarray(coverage), np.asarray(coverage) > 0
     share.hist(percent, np.arange(0, max(12, percent.max()) + 1, 0.5), color=NORMAL)
-    share.axvline(percent.mean(), color=ACCENT, ls="--", lw=1, label=f"mean {percent.mean():.1f} %")
-    share.set(xlabel="coverage (% of the image)", ylabel="masks", title=f"{(~filled).mean():.1%} of the masks empty")
+    share.axvline(percent.mean(), color=ACCENT, ls="--", lw=1, label="mean")
+    share.set(xlabel="coverage (% of the image)", ylabel="masks")
     most, middle = max(3, regions.max()), np.median(regions[filled])
     edges = np.unique(np.geomspace(1, most + 1, 16).round())       # integers, so that no bin stays empty
     number.hist(regions[filled], edges, color=NORMAL)

@@ -209,7 +209,7 @@ def contrast_curves(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
     figure, axes = panel_grid(1 + len(found), 3, width=3.2, height=2.6)
     for ax, (name, (steps, inside, normal)) in zip(axes[1:], found.items(), strict=True):
         x, (colour, marker) = steps - steps[0], METHOD_MARKS[name]
-        axes[0].plot(x, inside[:, chosen] / normal, marker=marker, color=colour, ms=3.5, lw=1.2, label=name)
+        axes[0].plot(x, inside.mean(axis=1) / normal, marker=marker, color=colour, ms=3.5, lw=1.2, label=name)
         ax.plot(x, inside, color=ANOMALOUS, lw=0.6, alpha=0.5)
         ax.plot(x, inside[:, chosen], color=ANOMALOUS, marker="^", ms=3.5, lw=1.4, label="inside the defect")
         ax.plot(x, normal, color=NORMAL, marker="o", ms=3.5, lw=1.4, label="normal images")

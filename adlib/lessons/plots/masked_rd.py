@@ -9,7 +9,7 @@ from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure, pi
 
 
 def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: tuple[float, float] | None = None,
-         names: list[str] | None = None) -> Figure:
+         names: list[str] | None = None, masks: Tensor | None = None) -> Figure:
     """Images in rows, a column per set of maps, all on one colour scale with its bar.
 
     Parameters
@@ -22,13 +22,16 @@ def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: 
         Of the colours; by default from the smallest to the largest value of all columns.
     names : list of str, optional
         Of the images.
+    masks : (B, 256, 256) bool tensor, optional
+        Outlined in the images and in their maps.
     """
     low, high = limits or (min(float(m.min()) for m in columns.values()), max(float(m.max()) for m in columns.values()))
     figure, axes = new_figure(len(images), 1 + len(columns), width=1.7, height=1.75)
     for n, row in enumerate(axes):
-        picture(row[0], images[n].cpu(), title=names[n] if names else "")
+        mask = None if masks is None else masks[n]
+        picture(row[0], images[n].cpu(), mask=mask, title=names[n] if names else "")
         for ax, (name, maps) in zip(row[1:], columns.items(), strict=True):
-            shown = picture(ax, maps[n].cpu(), cmap=CMAP, vmin=low, vmax=high, interpolation="nearest",
+            shown = picture(ax, maps[n].cpu(), mask=mask, cmap=CMAP, vmin=low, vmax=high, interpolation="nearest",
                             title=name if n == 0 else "")
     figure.colorbar(shown, ax=axes[:, 1:], label=label, shrink=0.9, pad=0.02, aspect=25)
     return figure

@@ -122,6 +122,12 @@ def say_part_rule(rows: pd.DataFrame) -> str:
     strangers = missed[named & ~inside].groupby(["defect", "category"])["failures"].sum()
     also = [f"{n} {defect} of *{category}*" for (defect, category), n in strangers.items()]
     elsewhere = f" The others: {listing(also)}." if also else ""
+    others = missed[inside & ~named].groupby(["defect", "cause"])["failures"].sum()
+    instead = []
+    for defect, of in others.groupby(level=0):
+        most = of.droplevel(0).nlargest(2)
+        instead.append(f"{defect.replace('_', ' ')}s {listing(f'*{cause}* ({n})' for cause, n in most.items())}")
+    rest = f" What the others are called most often: {'; '.join(instead)}." if instead else ""
     return (f"*{PART.capitalize()}* is suggested for {count[0]} misses, of which {count[1]} are in folders of that "
             f"name.{elsewhere} The other way round: of the {count[2]} misses in those folders the rule names "
-            f"{count[1]}. A part that moved by little looks like anything else that is small.")
+            f"{count[1]}.{rest}")

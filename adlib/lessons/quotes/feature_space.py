@@ -63,6 +63,7 @@ def say_seen(rows: pd.DataFrame) -> str:
 def say_films(rows: pd.DataFrame) -> str:
     """How often the ratio of defect to normal turns back in training, and which of the two moved, from films.csv."""
     turned = rows["last_ratio"] < rows["highest_ratio"]
+    far = rows["last_ratio"] < 0.95 * rows["highest_ratio"]
     risen = np.log(rows["normal_since"].clip(lower=1e-9)) > -np.log(rows["defect_since"].clip(lower=1e-9))
     lines = []
     for method in method_order(rows["method"]):
@@ -73,8 +74,10 @@ def say_films(rows: pd.DataFrame) -> str:
             up, down = int((risen & own & turned).sum()), int((~risen & own & turned).sum())
             causes = [f"in {n} mainly {what}" for n, what in [(up, "because the normal images rise"),
                                                               (down, "because the defects sink")] if n]
-            line += f"; it turns back on {listing(sorted(set(back['category'])))}, {listing(causes)}"
+            line += (f"; it turns back on {listing(sorted(set(back['category'])))}, {listing(causes)}, "
+                     f"by more than 5 % in {int((own & far).sum())}")
         lines.append(line)
     return "\n".join([f"In the {len(rows)} filmed runs of the reference sweep ({link('films')}, means over the filmed "
                       "defects) the ratio is", "", *lines, "",
-                      "Defects that sink would be over-generalisation; normal images that rise are not."])
+                      "Defects that sink while normal images do not would be over-generalisation; normal images that "
+                      "rise are not."])

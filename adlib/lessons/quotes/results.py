@@ -240,18 +240,18 @@ def say_threads(rows: pd.DataFrame) -> str:
     names = sorted(set(rows["variant"]))
     if len(names) != 2:
         return "There are no two numbers of threads to compare."
-    lines, clear = [], 0
+    lines, clear = [], []
     for metric in (m for m in METRICS if rows[m].notna().any()):
         c = bootstrap.paired_bootstrap(rows, *names, metric)
-        interval = "" if c.ci_fixed_categories is None else "; 95 % interval [{:+.1f}, {:+.1f}]".format(
+        interval = "" if c.ci_fixed_categories is None else "; 95 % interval [{:+.2f}, {:+.2f}]".format(
             *map(tables.in_points, c.ci_fixed_categories))
-        clear += excludes_zero(c.ci_fixed_categories)
+        clear += [METRIC_NAMES[metric]] * bool(excludes_zero(c.ci_fixed_categories))
         if not isnan(c.difference):
-            lines.append(f"- {METRIC_NAMES[metric]}: {tables.in_points(c.difference):+.1f} points{interval}")
+            lines.append(f"- {METRIC_NAMES[metric]}: {tables.in_points(c.difference):+.2f} points{interval}")
     return "\n".join([
         f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs; {names[0]} less "
         f"{names[1]}, and the interval over seeds for these categories:", "", *lines, "",
-        f"Nothing was changed that a paper would mention, and {clear} of the {len(lines)} intervals "
-        f"{'excludes' if clear == 1 else 'exclude'} 0. Where one does, it is chance, or chaotic trainings "
-        "do not vary as independently as the bootstrap assumes. Whoever sees only one of the two columns cannot know. "
-        "A lead of this size over three seeds is a reason to run more seeds, not a result."])
+        f"Nothing was changed that a paper would mention, and {len(clear)} of the {len(lines)} intervals "
+        f"({listing(clear)}) {'excludes' if len(clear) == 1 else 'exclude'} 0. Where one does, it is chance, or "
+        "chaotic trainings do not vary as independently as the bootstrap assumes. Whoever sees only one of the two "
+        "columns cannot know. A lead of this size over three seeds is a reason to run more seeds, not a result."])
