@@ -3,15 +3,15 @@
 A file per lesson. Its functions take a table and return Markdown; `quote` reads the extract and shows the text.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
 from adlib.runs import tables
 from adlib.runs.report import as_table
-from adlib.settings import find_input
+from adlib.settings import METRIC_NAMES, find_input
 
-__all__ = ["as_table", "quote", "read_quoted"]
+__all__ = ["tabulate", "as_table", "quote", "read_quoted"]
 EXTRACTS = "notebooks/results"
 LEDGER_EXTRACTS = ("demo", "ablations", "threads")      # with a ledger's columns; the others have their own
 
@@ -43,6 +43,12 @@ def link(name: str) -> str:
 def as_details(summary: str, body: str) -> str:
     """A block to open, for Markdown."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def tabulate(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A table of the six numbers, a row for each report of `metrics.evaluate`."""
+    return as_table(["", *METRIC_NAMES.values()],
+                    ([name, *(f"{row[m]:.3f}" for m in METRIC_NAMES)] for name, row in rows.items()))
 
 
 def listing(words: Iterable[str], *, last: str = "and") -> str:
