@@ -54,7 +54,7 @@ def costs_of_hiding(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
         ax.plot([costs.mean()] * 2, [row - 0.3, row + 0.3], color=ACCENT, lw=1.5)
         ax.annotate(f"{costs.mean():.3f}", (costs.mean(), row - 0.34), ha="center", va="bottom", fontsize=8.5)
     ax.set(yticks=range(len(found)), yticklabels=list(found), ylim=(len(found) - 0.5, -0.7),
-           xlabel="1 - cos to the teacher at hidden positions, less that at visible ones")
+           xlabel="1 - cos to the teacher, hidden less visible positions")
     return figure
 
 
