@@ -19,7 +19,8 @@ from adlib.settings import METRIC_NAMES, METRICS
 
 BASELINE = "nearest"
 TEXTURES_AND_OBJECTS = ("textures", "objects")
-GRADES = {"**": "on these categories, with a hint of others", "*": "on these categories", "": "within chance, as means over the categories"}
+GRADES = {"**": "on these categories, with a hint of others", "*": "on these categories",
+          "": "within chance, as means over the categories"}
 
 
 # How sure
