@@ -151,11 +151,14 @@ def test_a_larger_image_is_told_beside_tiles():
     short, longer = (photographed().query("method == 'rd4ad' and tiles == 1 and steps == @n").assign(image_size=256)
                      for n in (0, 900))
     short[list(METRICS)] += 0.1
-    both = pd.concat([photographed(), short, longer])
+    both = pd.concat([photographed(), short, longer]).assign(device="cpu")
     text = say.say_larger(both)
     assert "| rd4ad | 128 px and 3 x 3 tiles | 0.905 |" in text
     assert "| rd4ad | 256 px, whole, 900 steps | 0.705 |" in text
     assert "what rises is image AUROC (1 of 1 method), pixel AP (1 of 1 method), PRO (1 of 1 method), IAP" in text
+    assert "Pixel AP, as many steps each: rd4ad on tire 0.705 by the larger image, 0.905 by tiles." in text
+    assert "GPU" not in text
+    assert f"{len(both)} of the {len(both)} rows were made on a GPU" in say.say_larger(both.assign(device="cuda"))
     assert "magnetic_tile" not in text              # no larger image there
     for tell in (say.say_tiled_parts, say.say_longer):
         assert tell(both) == tell(photographed())       # they are about one size

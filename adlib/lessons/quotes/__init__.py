@@ -11,7 +11,7 @@ from adlib.runs import tables
 from adlib.runs.report import as_table
 from adlib.settings import METRIC_NAMES, find_input
 
-__all__ = ["tabulate", "as_table", "quote", "read_quoted"]
+__all__ = ["as_table", "quote", "quoted", "read_quoted", "tabulate"]
 EXTRACTS = "notebooks/results"
 LEDGER_EXTRACTS = ("demo", "ablations", "threads")      # with a ledger's columns; the others have their own
 
@@ -20,9 +20,14 @@ def quote(name: str, say: Callable[..., str], *arguments, **options) -> None:
     """Show what `say` makes of an extract; where it is missing or empty, that nothing is said."""
     from IPython.display import Markdown, display
 
+    display(Markdown(quoted(name, say, *arguments, **options)))
+
+
+def quoted(name: str, say: Callable[..., str], *arguments, **options) -> str:
+    """What `quote` shows, as Markdown: for what a form's run found, say."""
     rows = read_quoted(name)
-    display(Markdown(say(rows, *arguments, **options) if len(rows) else
-                     f"(`{EXTRACTS}/{name}.csv` is not there, so nothing is said of the reference sweep here.)"))
+    return (say(rows, *arguments, **options) if len(rows) else
+            f"(`{EXTRACTS}/{name}.csv` is not there, so nothing is said of the reference sweep here.)")
 
 
 def read_quoted(name: str) -> pd.DataFrame:

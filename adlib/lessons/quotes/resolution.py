@@ -156,7 +156,7 @@ def say_longer(rows: pd.DataFrame) -> str:
     seeds = rows[rows["steps"] > 0].groupby(["category", "method"])["seed"].nunique()
     return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}, means over "
             f"{say_seeds(seeds)}: that much is the longer training, and the rest is not reached by it at this length. "
-            "(Try a longer training before you tile; it costs nothing when the detector works.)"
+            "(Try a longer training before you tile; it costs time once, and nothing for an image that is judged.)"
             if parts else "No whole image of this extract was trained as long as tiles are.")
 
 
@@ -188,7 +188,24 @@ def say_larger(rows: pd.DataFrame) -> str:
         blocks += [as_table([category, "image", *map(METRIC_NAMES.get, OF_PARTS)], lines),
                    "From the small to the large image, whole, and with every seed of the one above every seed of the "
                    f"other, {say_directions(directions)}."]
-    return "\n\n".join([*blocks, f"From {link('photographs')}."]) if blocks else "No larger image was measured."
+    if not blocks:
+        return "No larger image was measured."
+    on_card = int((rows["device"] == "cuda").sum())
+    where = f" {on_card} of the {len(rows)} rows were made on a GPU: rounding may differ." if on_card else ""
+    return "\n\n".join([*blocks, say_either_way(rows), f"From {link('photographs')}.{where}"])
+
+
+def say_either_way(rows: pd.DataFrame) -> str:
+    """Pixel AP of a larger image and of the most tiles, as many steps each, where both are measured."""
+    parts = []
+    for (category, method), own in rows.groupby(["category", "method"], sort=False):
+        most, large = own["tiles"].max(), own["image_size"].max()
+        steps = own.loc[own["image_size"] == large, "steps"].max()
+        if most > 1 and own["image_size"].nunique() > 1 and (steps or method == "nearest"):     # which takes no steps
+            ways = [own[own["tiles"] == most], own[(own["image_size"] == large) & (own["steps"] == steps)]]
+            tiled, whole = (way["pixel_ap"].mean() for way in ways)
+            parts.append(f"{method} on {category} {whole:.3f} by the larger image, {tiled:.3f} by tiles")
+    return f"Pixel AP, as many steps each: {'; '.join(parts)}. Twice the side costs four maps, n x n tiles n²."
 
 
 def spell_tiles(tiles: int) -> str:

@@ -191,7 +191,8 @@ def say_front(rows: pd.DataFrame, metrics: list[str]) -> str:
         steps = [f"{run.Index} ({run.mean:.3f}, {run.seconds:.0f} s)" for run in front.itertuples()]
         lines.append(f"- {METRIC_NAMES[metric]}: {', then '.join(steps)}")
     return "\n".join(["Ringed in the reference sweep (mean, median seconds of a run):", "", *lines, "",
-                      "A step is only as sure as its difference: the squares of section 5 say which survive."])
+                      "A step is only as sure as its difference (the squares of section 5); seconds a few per cent "
+                      "apart are a tie."])
 
 
 def regret(means):
