@@ -192,6 +192,13 @@ def describe_effects(table: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n\n" + verdict + (f" What fails: {'; '.join(failed)}." if failed else "")
 
 
+def count_heard(scores: Tensor, data: Category) -> dict[str, int]:
+    """How many test images of each defect type score higher than 95 % of the normal ones, from their (N,) scores."""
+    loud = (scores > scores[~data.labels].quantile(0.95)).tolist()
+    return {d: sum(hit for hit, name in zip(loud, data.defects, strict=True) if name == d)
+            for d in sorted({*data.defects} - {"good"})}
+
+
 def plot_effects(table: pd.DataFrame, answers: Mapping[str, str] = ANSWERS) -> Figure:
     """A row of axes per method, a column per level: the student's own answer beside those that need no student."""
     methods, levels = (table.index.unique(name) for name in ("method", "level"))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from adlib.data.category import Category
 from adlib.lessons import effects
 from adlib.losses import cosine_distance
 from adlib.networks.destseg import DeSTSeg
@@ -181,3 +182,12 @@ def test_one_image_has_no_other(teacher, category):
     one = SimpleNamespace(name="one", train=category.train, validation=category.validation[:1])
     with pytest.raises(ValueError, match="one has 1 validation image"):
         effects.measure_effects({"copy": Answers(teacher, torch.clone)}, one)
+
+
+def test_who_is_heard_is_counted_by_type():
+    images = torch.zeros(25, 3, 64, 64, dtype=torch.uint8)
+    defects = ["good"] * 20 + ["crack", "crack", "dent", "dent", "dent"]
+    data = Category("x", train=images[:1], validation=images[:1], test=images, masks=None,
+                    labels=torch.arange(25) >= 20, defects=defects, paths=[])
+    scores = torch.cat([torch.arange(20.0), torch.tensor([18.0, 18.1, 30.0, 17.0, 40.0])])      # 95 % lie below 18.05
+    assert effects.count_heard(scores, data) == {"crack": 1, "dent": 2}
