@@ -76,7 +76,7 @@ def test_prices_and_trust_follow_the_extracts():
         pytest.skip("no extracts")
     slow = rows.assign(train_seconds=rows["train_seconds"].where(rows["method"] != "rd4ad", 1e4),
                        seconds=rows["seconds"].where(rows["method"] != "rd4ad", 1e4))
-    assert choice.say_prices(slow).splitlines()[-1].startswith("| rd4ad | 10000 |")
+    assert choice.say_prices(slow).splitlines()[-1].startswith("| rd4ad | 10,000 (10,000 to 10,000) |")
     none = verdicts.assign(false_alarms=0)
     assert "0 % on objects and 0 % on textures" in choice.say_kinds_of_trust(none, rows)
     assert "images, half of them anomalous" in choice.say_test_images(rows, verdicts)

@@ -4,7 +4,9 @@
 """
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -67,10 +69,17 @@ def diagram_map(ax: Axes, x: float, y: float, distance: Tensor, text: str, *, be
     ax.text(s=text, fontsize=7.5, **where)
 
 
-def diagram_stack(ax: Axes, x: float, y: float, size: float, planes: Tensor, frame: str) -> None:
-    """Channels of one level, (C, H, W), one behind the other; the first of them in front."""
+def diagram_stack(ax: Axes, x: float, y: float, size: float, planes: Tensor, frame: str, *,
+                  hidden: Tensor | None = None) -> None:
+    """Channels of one level, (C, H, W), one behind the other; the first of them in front. Hidden positions are pink.
+
+    `hidden` is an (H, W) bool tensor.
+    """
     for k in reversed(range(len(planes))):
         plane = planes[k].detach().float().cpu()
+        if hidden is not None:
+            grey = (plane - plane.min()) / (plane.max() - plane.min()).clamp(min=1e-12)
+            plane = torch.where(hidden.cpu(), torch.tensor(to_rgb(ADDED))[:, None, None], grey)      # (3, H, W)
         diagram_picture(ax, x + BEHIND * k, y + BEHIND * k, size, plane, frame=frame, cmap="gray")
 
 

@@ -62,8 +62,8 @@ def rd_architecture(image: Tensor, t: list[Tensor], s: list[Tensor], distances: 
             continue
         at = levels.index(k + 1)
         if hidden:
-            diagram_stack(ax, x, 24, STACK, hidden[at][0][chosen], STUDENT)
-            ax.text(x + 12.6, 29.5, "masked", color=STUDENT, fontsize=7.5)
+            diagram_stack(ax, x, 24, STACK, hidden[at][0][chosen], STUDENT, hidden=(hidden[at][0] == 0).all(dim=0))
+            ax.text(x + 12.6, 29.5, "hidden", color=ADDED, fontsize=7.5)
             diagram_box(ax, x - 1, 40.5, 13, 5, "generator", PINK)
             diagram_arrow(ax, x + 5, 17.2, x + 5, 23.5)
             diagram_arrow(ax, x + 5, 36.2, x + 5, 40.2)

@@ -113,7 +113,11 @@ def letterbox(images: dict[str, Tensor]) -> Figure:
 
 
 def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figure:
-    """Quality over the milliseconds of an image's map, a row per method: a marker per number of tiles, sizes beside."""
+    """Quality over the milliseconds of an image's map, a row per method, with a line from the worst to the best seed.
+
+    A kind of mark per number of tiles; the larger the image, the larger the mark.
+    """
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     figure, axes = new_figure(rows["method"].nunique(), 3, width=3.1, height=2.8)
@@ -127,14 +131,16 @@ def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figur
                 by_size = group.groupby("image_size")[[number, "ms_per_image"]]
                 mean, low, high = by_size.mean(), by_size.min()[number], by_size.max()[number]
                 ax.vlines(mean["ms_per_image"], low, high, color=colour, lw=1, alpha=0.6)
-                ax.plot(mean["ms_per_image"], mean[number], marker=marker, color=colour, lw=1,
-                        label=f"{tiles} x {tiles}")
-                for size, row in mean.iterrows():
-                    ax.annotate(f"{size}", (row["ms_per_image"], row[number]), (4, {1: 4, 2: -9, 3: 12}.get(tiles, 9)),
-                                fontsize=7, textcoords="offset points", color=colour)
+                ax.plot(mean["ms_per_image"], mean[number], color=colour, lw=1)
+                ax.scatter(mean["ms_per_image"], mean[number], (mean.index / 25) ** 2, color=colour, marker=marker)
             ax.set(xscale="log", xlabel="ms for an image's map", ylabel=label)
             ax.xaxis.set(major_locator=LogLocator(subs=(1, 3)), minor_locator=NullLocator(),
                          major_formatter=FuncFormatter("{:g}".format))
         line[0].set_title("STFPM" if method == "stfpm" else "training-free baseline", loc="left", fontsize=9)
-    axes[0, 0].legend(title="tiles", frameon=False, fontsize=8)
+    marks = [Line2D([], [], color=colour, marker=marker, label=f"{tiles} x {tiles}")
+             for tiles, (colour, marker) in TILE_MARKS.items()]
+    sizes = [Line2D([], [], color=QUIET, ls="", marker="o", ms=size / 25, label=f"{size} px")
+             for size in sorted(rows["image_size"].unique())]
+    axes[0, 0].legend(handles=marks, title="tiles", frameon=False, fontsize=8)
+    axes[0, 1].legend(handles=sizes, title="image size", frameon=False, fontsize=8)
     return figure

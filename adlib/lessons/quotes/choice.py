@@ -21,10 +21,10 @@ def say_prices(rows: pd.DataFrame) -> str:
     lines = []
     for name in report.costs(rows)["seconds"].sort_values().index:
         own = rows[rows["variant"] == name]
-        lines.append([name, f"{own['train_seconds'].median():.0f}", f"{own['predict_seconds'].median():.0f}",
-                      f"{own['peak_memory_mb'].median():,.0f}"])
-    return (f"Medians of the reference sweep, one thread of {listing_of(rows, 'cpu')}, at "
-            f"{listing_of(rows, 'image_size')} px:\n\n"
+        lines.append([name, *("{:,.0f} ({:,.0f} to {:,.0f})".format(*own[column].quantile([0.5, 0.25, 0.75]))
+                              for column in ("train_seconds", "predict_seconds", "peak_memory_mb"))])
+    return (f"Medians and quartiles of the reference sweep's runs at {listing_of(rows, 'image_size')} px, one thread "
+            f"of a shared processor (its instructions: {listing_of(rows, 'cpu')}):\n\n"
             + as_table(["method", "training, s", "judging, s", "memory, MB"], lines))
 
 
