@@ -1,4 +1,4 @@
-"""The five methods on one machine, as one JSON: python -m tests.gpu.report [FILE] [--device cuda] ..., from the root.
+"""The five methods on one machine, as one JSON: python tests/gpu/report.py [FILE] [--device cuda] ...
 
 Each method is trained on a demo category, as far as `--seconds` allows, and judged; what a whole training would take is
 projected from the steps that were taken. Beside it the images per second of training and prediction, here and on the
@@ -21,6 +21,8 @@ import skimage
 import timm
 import torch
 from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))     # where adlib is not installed
 
 import adlib
 from adlib import metrics, recipes
