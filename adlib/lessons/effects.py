@@ -17,7 +17,7 @@ from adlib.data import Category
 from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure
 from adlib.losses import cosine_distance
 from adlib.networks.layers import to_float
-from adlib.networks.masked_rd import MaskedRD, draw_mask
+from adlib.networks.masked_rd import MaskedRD, ReverseDistillation, draw_mask
 from adlib.networks.teacher import Pyramid
 
 ALIVE = 1 / 3               # of the teacher's difference between two images: what a student that sees has at least
@@ -40,6 +40,7 @@ OTHERS = {
     "bare": "without the generators",
     "twin_hidden": "at hidden positions, twin trained without masks",
     "twin_visible": "at visible positions, twin trained without masks",
+    "twin_own": "own image, twin trained without masks",
 }
 
 REPAIR = {                  # inside synthetic anomalies, against the clean image's teacher features
@@ -137,7 +138,57 @@ def measure_masks(model: MaskedRD, category: Category, twin: MaskedRD | None, *,
         columns[prefix + "hidden"] = mean_distance(t, restored, [m[:, 0] == 0 for m in masks])
         columns[prefix + "visible"] = mean_distance(t, restored, [m[:, 0] == 1 for m in masks])
         columns.setdefault("bare", mean_distance(t, decoded))
+        if prefix:
+            columns[prefix + "own"] = mean_distance(*net.features(images))
     return columns
+
+
+@torch.no_grad()
+def probe_embedding(model: ReverseDistillation, bottleneck: nn.Module, category: Category, *,
+                    strength: float = 0.1) -> dict[str, list[float]]:
+    """What a linear probe reads off the embedding of a bottleneck, without a decoder: ridge regression.
+
+    It learns on the training images to guess the teacher's features of an image, and is asked about held-back ones. In
+    its dual form a guess is the mean plus a mix of what training images have beyond it, and the mix is the same at all
+    levels.
+
+    Parameters
+    ----------
+    model : ReverseDistillation
+        Whose teacher's features are guessed.
+    bottleneck : nn.Module
+        From the teacher's pyramid to the embedding: the model's own, or another one in its place.
+    category : Category
+    strength : float
+        Of the ridge, in mean squared lengths of the (centred) embeddings.
+
+    Returns
+    -------
+    dict
+        Per level: `distance` of the guesses to the teacher's features, and how far those of two images are `apart`, as
+        a share of how far the teacher's are.
+    """
+    known, seen = read_embeddings(model, bottleneck, category.train)
+    asked, truth = read_embeddings(model, bottleneck, category.validation)
+    mean = known.mean(dim=0)
+    known, asked = known - mean, asked - mean
+    inner = known @ known.T                                                     # (N, N)
+    ridge = strength * inner.diagonal().mean().clamp(min=1e-9) * torch.eye(len(inner), device=inner.device)
+    mix = torch.linalg.solve(inner + ridge, known @ asked.T).T                  # (V, N): of each held-back image
+    guesses = [t.mean(dim=0) + torch.einsum("vn,nchw->vchw", mix, t - t.mean(dim=0)) for t in seen]
+    apart = zip(*(mean_distance(x, next_image(x)) for x in (guesses, truth)), strict=True)
+    return {"distance": mean_distance(truth, guesses), "apart": [guess / own for guess, own in apart]}
+
+
+def read_embeddings(model: nn.Module, bottleneck: nn.Module, images: Tensor, *,
+                    batch: int = 32) -> tuple[Tensor, Pyramid]:
+    """Embeddings, (N, D), and the features that the student is compared with, (N, C_k, H_k, W_k) per level."""
+    embedded, features = [], []
+    for chunk in images.split(batch):
+        x = on_device(model, chunk)
+        embedded.append(bottleneck(model.teacher(x)).flatten(1))
+        features.append(model.features(x)[0])
+    return torch.cat(embedded), [torch.cat(level) for level in zip(*features, strict=True)]
 
 
 def student_sees(table: pd.DataFrame) -> pd.DataFrame:

@@ -55,6 +55,18 @@ def test_a_copy_of_the_teacher_sees_everything_but_repairs_nothing(teacher, cate
     assert seen[["differs", "own", "beats_mean"]].to_numpy().all()
 
 
+def test_the_probe_reads_what_an_embedding_holds_and_no_more(teacher, category):
+    model, known = Answers(teacher, torch.clone), SimpleNamespace(train=category.train, validation=category.train)
+    told = effects.probe_embedding(model, lambda t: t[0], known, strength=1e-6)
+    assert max(told["distance"]) < 1e-3
+    assert told["apart"] == pytest.approx([1] * 3, abs=0.01)
+    silent = effects.probe_embedding(model, lambda t: torch.ones_like(t[0]), category)
+    assert max(silent["apart"]) < 1e-5
+    table = effects.measure_effects({"copy": model}, category)
+    held = effects.probe_embedding(model, lambda t: t[0], category)
+    assert held["distance"][0] > table["own"].iloc[0] + 0.01, "images that were not learnt from are guessed"
+
+
 def test_a_constant_is_found_out(teacher, category, textures):
     table = effects.measure_effects({"dead": Answers(teacher, torch.ones_like)}, category, textures=textures)
     assert table["student_apart"].max() < 1e-6

@@ -114,6 +114,22 @@ def test_the_price_is_drawn_over_the_time():
     assert middle.lines[1].get_ydata().tolist() == pytest.approx([0.7])
 
 
+@pytest.mark.parametrize("left", [0, 120, 246])
+def test_the_frame_lies_around_the_defect(left):
+    """In the units of the picture, wherever the defect lies and however the crop is moved to fit."""
+    image, mask = torch.zeros(3, 256, 256, dtype=torch.uint8), torch.zeros(256, 256, dtype=torch.bool)
+    mask[100:150, left : left + 10] = True
+    image[:, mask] = 255
+    ax = plots.shrunk_crops(image, (124, left + 5), [256], mask).axes[0]
+    shown, frame = ax.images[0].get_array(), ax.patches[0].get_bbox()
+    unit = 256 / len(shown)
+    y, x = (shown[..., 0] > 0.5).nonzero()
+    assert frame.x0 == pytest.approx(unit * (x.min() - 3))
+    assert frame.x1 == pytest.approx(unit * (x.max() + 4))
+    assert frame.y0 == pytest.approx(unit * (y.min() - 3))
+    assert frame.y1 == pytest.approx(unit * (y.max() + 4))
+
+
 def photographed() -> pd.DataFrame:
     """Tiles help RD4AD on tire, half of it by the longer training; and harm the baseline on magnetic_tile."""
     rows = []

@@ -10,7 +10,7 @@ from adlib.losses import cosine_distance
 
 def who_is_heard(answer: object) -> None:
     """Lesson 03, exercise 1: nine of ten positions agree; the tenth has vectors of length 3, at right angles."""
-    judge(answer, 5, "0.5 against 0.1: one position in ten is half of the flat loss", {
+    judge(answer, 5, "0.5 against 0.1: one position in ten has half of the weight in the flat loss", {
         0.5: "that is the flat loss; how many times the loss per position is it?",
         0.1: "that is the loss per position; how many times as large is the flat one?",
         0.2: "the other way round: the flat loss is the larger",

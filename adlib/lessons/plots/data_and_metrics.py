@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from adlib import find_input, metrics
@@ -19,6 +20,7 @@ from adlib.lessons.plots.diagrams import (
     diagram_arrow,
     diagram_box,
     diagram_picture,
+    diagram_route,
     diagram_stack,
     new_diagram,
     strongest_channels,
@@ -27,7 +29,10 @@ from adlib.metrics import METRIC_NAMES
 
 
 def contact_sheet(data_root: str, *, size: int = 256, normal: int = 2) -> Figure:
-    """A row per category of a data set: normal training images, then one image of each defect type, outlined."""
+    """A row per category of a data set: normal training images, then one image of each defect type.
+
+    The line runs outside of the mask, since it would cover a thin defect.
+    """
     names = list_categories(data_root)
     files = [list_files(find_input(data_root) / name) for name in names]
     rows = [[(p, "normal", None) for p in train[:normal]] + examples(test, masks) for train, test, masks, *_ in files]
@@ -36,7 +41,7 @@ def contact_sheet(data_root: str, *, size: int = 256, normal: int = 2) -> Figure
         ax.set_axis_off()
     for name, row, line in zip(names, rows, axes, strict=True):
         for (path, title, mask), ax in zip(row, line, strict=False):
-            outline = shrink_mask(read_mask(mask)) if mask else None
+            outline = binary_dilation(shrink_mask(read_mask(mask)), iterations=6) if mask else None
             picture(ax, as_images([path], size)[0], mask=outline, title=title.replace("_", " "))
         line[0].set_title(f"{name}: normal", fontsize=9, fontweight="bold")
     return figure
@@ -62,9 +67,10 @@ def gallery(category: Category, indices: list[int], *, outlined: bool = True) ->
 
 def nearest_patch_diagram(image: Tensor, features: list[Tensor]) -> Figure:
     """How the training-free baseline (nearest patch) turns (3, S, S) into a map; (1, C_k, H_k, W_k) per level."""
-    top = 15 * len(features) + 3
+    top = 15 * len(features) + 11
     figure, ax = new_diagram(width=9.4, height=9.4 * (top + 2) / 102, top=top)
-    middle = (top - 3) / 2
+    middle = (top - 11) / 2
+    diagram_box(ax, 57, top - 10, 23, 9, "memory: a tenth of the features\nof normal training images", BLUE)
     diagram_picture(ax, 0, middle - 6, 12, image)
     diagram_box(ax, 17, middle - 5, 12, 10, "teacher\n(frozen)", BLUE)
     diagram_arrow(ax, 12.5, middle, 16.5, middle)
@@ -73,10 +79,11 @@ def nearest_patch_diagram(image: Tensor, features: list[Tensor]) -> Figure:
         y = 15 * (len(features) - 1 - k) + 1
         diagram_arrow(ax, 29.5, middle, 35, y + 5)
         diagram_stack(ax, 36, y, 10, t[0][strongest_channels(t, 3)], TEACHER)
-        ax.text(54, y + 5, f"level {k + 1}\n{t.shape[1]} channels\n{t.shape[2]} x {t.shape[3]}", fontsize=8.5,
+        ax.text(53.5, y + 5, f"level {k + 1}\n{t.shape[1]} channels\n{t.shape[2]} x {t.shape[3]}", fontsize=8.5,
                 ha="center", va="center")
         diagram_box(ax, 63, y + 1, 17, 9, "distance to nearest\nstored feature", ORANGE)
-        diagram_arrow(ax, 59.5, y + 5.5, 62.5, y + 5.5)
+        diagram_arrow(ax, 58.5, y + 3.5, 62.5, y + 3.5)
+        diagram_route(ax, [(60.5, top - 10.5), (60.5, y + 8), (62.5, y + 8)])
         diagram_arrow(ax, 80.5, y + 5.5, 85.5, middle)
     return figure
 

@@ -1,6 +1,7 @@
 """Figures of lesson 03, and of 04 where they are alike: the bottleneck between teacher and decoder, blur, seeds."""
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -80,11 +81,16 @@ def rd_architecture(image: Tensor, t: list[Tensor], s: list[Tensor], distances: 
 
 
 def draw_bottleneck(ax: Axes, bottleneck: dict[str, Tensor], top: float) -> None:
-    """The right column of `rd_architecture`, downwards: what is attention has a colour of its own."""
+    """The right column of `rd_architecture`, downwards: what is attention has a colour of its own.
+
+    Of RD4AD's fusion one channel of each level is shown, of all else those that vary most.
+    """
     heights = np.linspace(top, 5, len(bottleneck))
     for k, ((name, x), y) in enumerate(zip(bottleneck.items(), heights, strict=True)):
         frame = ADDED if 0 < k < len(heights) - 1 else STUDENT
-        diagram_features(ax, 82, y, x, frame, name, side="right")
+        joined = x[:, : x.shape[1] // 3 * 3].chunk(3, dim=1) if len(heights) == 2 and k == 0 else ()    # RD4AD's fusion
+        chosen = [j * x.shape[1] // 3 + int(strongest_channels(third, 1)) for j, third in enumerate(joined)]
+        diagram_features(ax, 82, y, x, frame, name, chosen=torch.tensor(chosen) if chosen else None, side="right")
         if k:
             diagram_arrow(ax, 87, heights[k - 1] - 0.5, 87, y + 12.3)
 

@@ -20,21 +20,25 @@ def shrunk_crops(image: Tensor, centre: tuple[int, int], sizes: list[int], mask:
                  half: int = 40) -> Figure:
     """The surroundings of a place in a (3, H, H) image after it was brought to each size and shown as large again.
 
-    A frame is drawn around what is anomalous in the (H, H) mask.
+    At least `half` pixels to each side; a frame is drawn around what is anomalous in the (H, H) mask.
     """
     from matplotlib.patches import Rectangle
 
     figure, axes = new_figure(1, len(sizes), width=1.9, height=2.0)
-    side = image.shape[-1]
+    side, box = image.shape[-1], None
+    if mask is not None and mask.any():
+        box = mask.nonzero().amin(dim=0) - 3, mask.nonzero().amax(dim=0) + 4        # (y, x) each
+        half = min(side // 2, max(half, *((end - torch.tensor(centre)).abs().max().item() for end in box)))
     y, x = (int(np.clip(c, half, side - half)) for c in centre)
     for ax, size in zip(axes[0], sizes, strict=True):
         small = F.interpolate(image[None].float() / 255, size=(size, size), mode="bilinear", antialias=True)
         shown = F.interpolate(small, size=(side, side), mode="nearest")[0].clamp(0, 1)
         picture(ax, shown[:, y - half:y + half, x - half:x + half], title=f"{size} px")
-        if mask is not None and mask.any():
-            (top, left), (bottom, right) = (f(mask.nonzero(), dim=0).tolist() for f in (torch.amin, torch.amax))
-            ax.add_patch(Rectangle((left - x + half - 3, top - y + half - 3), right - left + 6, bottom - top + 6,
-                                   fc="none", ec=OUTLINE, lw=1.2))
+        if box is not None:
+            grid = 128 / half       # units of a picture in a pixel
+            top, left = (grid * (box[0] - torch.tensor([y - half, x - half]))).tolist()
+            height, width = (grid * (box[1] - box[0])).tolist()
+            ax.add_patch(Rectangle((left, top), width, height, fc="none", ec=OUTLINE, lw=1.2))
     return figure
 
 

@@ -112,11 +112,11 @@ def training_curve(losses: list[float], validation: list[tuple[int, float]] = ()
 
 
 def plain_log(ax: Axes) -> None:
-    """A logarithmic y axis with plain numbers at 1, 2 and 5, and whole steps on x."""
+    """A logarithmic y axis with plain numbers at 1, 2, 3, 5 and 7, and whole steps on x."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.locator_params(axis="x", integer=True)
@@ -153,15 +153,19 @@ def xray(category: Category, index: int, spot: tuple[int, int], map_: Tensor, *,
     return figure
 
 
-def film_strip(images: Tensor, snapshots: dict[int, Tensor], labels: Tensor) -> Figure:
-    """Maps of a few images while the student learns: a column per step, on the scale that its normal images set."""
-    figure, axes = new_figure(len(images), 1 + len(snapshots), width=1.15, height=1.2)
-    for row, image in zip(axes, images, strict=True):
-        picture(row[0], image)
-    for column, (step, maps) in zip(axes.T[1:], snapshots.items(), strict=True):
-        scale = normal_scale(maps, labels)
-        for ax, m in zip(column, maps, strict=True):
-            picture(ax, upsample(m[None])[0], cmap=CMAP, title=f"step {step}" if ax is column[0] else "", **scale)
+def film_strip(category: Category, indices: list[int], snapshots: dict[int, Tensor]) -> Figure:
+    """Maps of a few test images while the student learns, defects outlined: a column per step.
+
+    Each column has the scale that its normal images set.
+    """
+    figure, axes = new_figure(len(indices), 1 + len(snapshots), width=1.15, height=1.2)
+    for k, (i, row) in enumerate(zip(indices, axes, strict=True)):
+        mask = None if category.masks is None else category.masks[i]
+        picture(row[0], category.test[i], mask=mask)
+        row[0].set_ylabel(defect_name(category, i), fontsize=8)
+        for ax, (step, maps) in zip(row[1:], snapshots.items(), strict=True):
+            picture(ax, upsample(maps[k : k + 1])[0], mask=mask, cmap=CMAP, title="" if k else f"step {step}",
+                    **normal_scale(maps, category.labels[indices]))
     return figure
 
 

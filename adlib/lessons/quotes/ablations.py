@@ -47,7 +47,7 @@ def say_parts(rows: pd.DataFrame, method: str) -> str:
     worse, better = (listing(f"`{setting}` in {listing(texts)}" for setting, texts in found.items())
                      for found in (lost, gained))
     verdict = (f"So what earns its place here: without it ({listing(f'`{x}`' for x in needed)}) the network is worse."
-               if needed else "So no part earns its place here by these numbers.")
+               if needed else "So, of those left out, no part earns its place here by these numbers.")
     margins = listing(f"{in_points(x):.1f} to {in_points(y):.1f} points of {METRIC_NAMES[name]}"
                       for name, (x, y) in ends.items())
     return (f"Beyond chance (lesson 05's margin, which allows for {len(others)} settings in each number), worse than "
@@ -62,8 +62,8 @@ def say_cosine(rows: pd.DataFrame) -> str:
     ahead = compared[compared["points"].abs() > compared["margin"]]
     per_position = sum((line["points"] > 0) == ("pixel" in line["label"]) for line in ahead.to_dict("records"))
     close = int(((ahead["points"].abs() - ahead["margin"]) < 0.1).sum())
-    against = (f" In the thread of Section 3 the flat loss did better. Of these {close} pass "
-               "their margin by less than 0.1 point; how stable either is, ReContrast's argument, is not measured."
+    against = (f" {close} of them pass their margin by less than 0.1 point. In the thread of Section 3 the flat loss "
+               "did better; how stable either is, ReContrast's argument, is not measured."
                if 2 * per_position > len(ahead) else "")
     return (f"{say_findings(found)}\n\nOf {len(compared)} comparisons chance (lesson 05's margin) explains "
             f"{len(compared) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
