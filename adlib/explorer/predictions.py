@@ -67,7 +67,10 @@ class Prediction(Playground):
         return self.choices[choice] if self.choices and choice is not None else choice
 
     def words(self, said: str | float) -> str:
-        return said if isinstance(said, str) else f"{said:.4g} {self.unit}".rstrip()
+        if isinstance(said, str):
+            return said
+        number = f"{said:.4g}"
+        return f"{number} {self.unit.removesuffix('s') if number in ('1', '-1') else self.unit}".rstrip()
 
     def is_right(self) -> bool:
         """One of the right answers, or a number that is as near as was asked for."""

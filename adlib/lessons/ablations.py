@@ -153,7 +153,8 @@ DESTSEG_4 = Grid(
     "destseg_4", "destseg",
     "Which of the three parts (denoising, encoder-decoder, segmentation) brings most? Does each help on its own?",
     source=("DeSTSeg", "4"), metrics=DESTSEG_METRICS, base=("8: den + ed + seg",),
-    note="Without segmentation the map is the product of the cosine distances.",
+    note="Without segmentation the map is the product of the cosine distances. Which row of the paper has which parts "
+         "is rebuilt from its text.",
     rows=(
         _destseg_row(1, den=False, ed=False, seg=False),
         _destseg_row(2, den=True, ed=False, seg=False),

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from adlib.networks.layers import to_float
+from adlib.networks.teacher import Teacher
 
 NEAREST_KINDS = ("own", "normal", "anomalous")      # whose teacher feature is nearest: its own, another's
 
@@ -239,22 +240,26 @@ class Patches:
 
 
 @torch.inference_mode()
-def nearest_patches(teacher: nn.Module, images: Tensor, queries: np.ndarray, *, level: int, top: int = 5,
+def nearest_patches(model: nn.Module, images: Tensor, queries: np.ndarray, *, level: int, top: int = 5,
                     batch: int = 32) -> Patches:
     """Positions of images whose teacher features are nearest to queries by cosine, at most one in each image.
 
     Parameters
     ----------
-    teacher : Teacher
+    model : Teacher, or a network with `features` and `teacher`
+        A network's teacher features are taken as its student is compared with them: DeSTSeg's are standardised.
     images : (N, 3, S, S) uint8 or float tensor
         Normal training images.
     queries : (Q, C_k) float array
-        Teacher or student features of this level.
+        Teacher or student features of this level, of the same kind.
     """
-    best, device = [], teacher.mean.device
+    raw = isinstance(model, Teacher)
+    best, device = [], (model if raw else model.teacher).mean.device
+    at = (model.levels if raw else getattr(model, "levels", model.teacher.levels)).index(level)
     q = torch.from_numpy(unit(queries)).float().to(device)
     for chunk in images.split(batch):
-        t = teacher(to_float(chunk.to(device)))[teacher.levels.index(level)].float()
+        x = to_float(chunk.to(device))
+        t = (model(x) if raw else model.features(x)[0])[at].float()
         cos = torch.einsum("qc,bcp->qbp", q, F.normalize(t, dim=1, eps=1e-6).flatten(2))
         best.append(cos.max(dim=2))                             # (Q, B, HW) -> (Q, B)
     cos, where = (torch.cat([part[i] for part in best], dim=1).cpu() for i in (0, 1))

@@ -1,8 +1,7 @@
-from math import floor
-
 import numpy as np
 import pytest
 from conftest import verdict
+from scipy.stats import beta
 
 from adlib.lessons.exercises import threshold_explorer as exercises
 from adlib.metrics import image_threshold
@@ -58,32 +57,37 @@ def rule(rank, *, above=True):
     return threshold
 
 
-def promised(n, rate):
-    return max(1, floor(rate * (n + 1)))
+def sure(n, rate, *, share=0.9):
+    """How many ranks keep their rate below the wanted one in that share of draws."""
+    return sum(beta(k, n + 1 - k).ppf(share) <= rate for k in range(1, n + 1))
+
+
+def surely(rank, *, above=True):
+    def threshold(scores, rate):
+        k = rank(len(scores), rate)
+        return rule(lambda n, rate: k, above=above)(scores, rate) if k else np.inf
+    return threshold
 
 
 @pytest.mark.parametrize(("answer", "expected"), [
     (..., "not yet: set"),
-    (image_threshold, "right"),
-    (rule(promised), "right"),
-    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1e-9, "right"),
-    (lambda scores, rate: rule(promised, above=False)(scores, rate) * (1 + 1e-6), "right"),
-    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1e-3, "ten thousand times smaller"),
-    (lambda scores, rate: rule(promised, above=False)(scores, rate) + 1, "ten thousand times smaller"),
-    (lambda scores, rate: image_threshold(scores, rate) + np.diff(np.unique(scores)).min() / 2, "so does a lower"),
-    (rule(promised, above=False), "what ties with it is flagged"),
-    (lambda scores, rate: np.quantile(scores, 1 - rate), "the plain quantile"),
-    (rule(lambda n, rate: max(1, floor(rate * n))), "the new image counts too: floor"),
+    (surely(sure), "right"),
+    (lambda scores, rate: surely(sure, above=False)(scores, rate) * (1 + 1e-6), "right"),
+    (lambda scores, rate: surely(sure, above=False)(scores, rate) + 0.5, "so does a lower"),
+    (surely(sure, above=False), "what ties with it is flagged"),
+    (rule(lambda n, rate: max(1, sure(n, rate))), "return infinity"),
+    (image_threshold, "on average"),
+    (surely(lambda n, rate: sure(n, rate, share=0.5)), "five draws of ten"),
+    (surely(lambda n, rate: sure(n, rate, share=0.95)), "19 draws of twenty"),
     (lambda scores, rate: max(scores) + 1e-9, "whatever n is"),
-    (rule(lambda n, rate: floor(rate * (n + 1))), "k is at least 1"),
-    (rule(lambda n, rate: int(np.ceil(rate * (n + 1)))), "round down"),
-    (lambda scores, rate: np.sort(scores)[promised(len(scores), rate) - 1], "k-th lowest"),
-    (lambda scores, rate: np.inf, "just above the k-th highest"),
-    (lambda scores, rate: np.nan, "just above the k-th highest"),
+    (surely(lambda n, rate: min(1, sure(n, rate))), "the largest such k"),
+    (surely(lambda n, rate: sure(n, rate) + 1), "one rank too far"),
+    (lambda scores, rate: np.inf, "the largest k for which"),
+    (lambda scores, rate: np.nan, "the largest k for which"),
     (lambda scores, rate: scores, "one threshold"),
     (lambda scores: 0, "it raises TypeError"),
 ])
 def test_a_rule_for_the_threshold(capsys, answer, expected):
-    found = verdict(capsys, exercises.promised_threshold, answer)
+    found = verdict(capsys, exercises.sure_threshold, answer)
     assert expected in found
     assert found.startswith("right") == (expected == "right")

@@ -152,8 +152,8 @@ def test_films_by_hand():
     rows = pd.DataFrame({"method": ["stfpm"] * 3, "category": ["a", "b", "c"], "highest_ratio": [2.0, 4.0, 4.0],
                          "last_ratio": [2.0] * 3, "defect_since": [1.0, 1.5, 0.5], "normal_since": [1.0, 3.0, 1.0]})
     text = feature_space.say_films(rows)
-    assert "stfpm: highest in the last picture in 1 of 3 runs; it turns back on b and c, in 1 mainly because the " \
-           "normal images rise and in 1 mainly because the defects sink" in text
+    assert "stfpm: within 1 % of its highest in the last picture in 1 of 3 runs; it turns back on b and c, in 1 " \
+           "mainly because the normal images rise and in 1 mainly because the defects sink" in text
 
 
 def test_what_students_see_by_hand():

@@ -17,7 +17,7 @@ def cells_of_a_region(answer: object) -> None:
         0.1406: "that is level 3, stride 16; level 2 has stride 8",
         144: "those are its pixels; divide by the pixels of one position",
     }
-    judge(answer, 0.5625, "about half a position: to level 2, this defect is half of one number",
+    judge(answer, 0.5625, "about half a position: to level 2, this defect is half of one position",
           hints | {0.56: "nearly: give three decimals"},
           "a position of level 2 covers 8 x 8 pixels of the image, so 16 x 16 of the mask: 12 x 12 over that")
 

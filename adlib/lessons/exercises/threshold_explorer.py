@@ -1,6 +1,7 @@
 """Exercises of lesson 08."""
 
 import numpy as np
+from scipy.stats import beta
 
 from adlib.lessons.exercises import is_number, judge, try_out
 from adlib.metrics import alarms_allowed
@@ -52,43 +53,53 @@ def recall_with_one_alarm(answer: object, scores: np.ndarray, labels: np.ndarray
           "sort the normal scores; at most one of them may reach the threshold, so it lies above the second-highest")
 
 
-def promised_threshold(answer: object) -> None:
-    """Lesson 08, exercise 4: the split-conformal threshold of n scores, in any order and with ties, for a rate."""
+def sure_threshold(answer: object) -> None:
+    """Lesson 08, exercise 4: the lowest threshold whose rate of alarms stays low in nine draws of ten; or infinity."""
     generator = np.random.default_rng(0)
-    cases = [(generator.permutation(n) + 10.0, rate) for n, rate in ((12, 0.05), (39, 0.05), (60, 0.1), (200, 0.05))]
-    cases.append((np.repeat(cases[1][0], 3), 0.05))         # ties
+    cases = [(generator.permutation(n) + 10.0, rate) for n, rate in ((12, 0.05), (23, 0.1), (40, 0.1), (200, 0.05))]
+    cases.append((np.repeat(cases[2][0], 3), 0.1))          # ties
     cases.append((cases[2][0] / 1e4, 0.1))                  # in another unit
     if (found := try_out(answer, cases)) is None:
         return None
     if any(x.numel() != 1 for x in found):
         return print("not yet: your function should return one threshold")
     found = np.array([x.item() for x in found])
-    k = [alarms_allowed(len(scores), rate) for scores, rate in cases]
     highest = [np.sort(scores)[::-1] for scores, _ in cases]
+    ranks = [surest_rank(len(scores), rate) for scores, rate in cases]
+    gap = np.array([1.0] * (len(cases) - 1) + [1e-4])       # between neighbouring scores
 
-    def picked(ranks):      # what those ranks would pick, 1 for the highest
-        return np.array([x[min(int(rank), len(x)) - 1] for x, rank in zip(highest, ranks, strict=True)])
+    def picked(ranks):      # what those ranks would pick, 1 for the highest; 0 picks nothing
+        return np.array([x[min(int(rank), len(x)) - 1] if rank >= 1 else np.inf
+                         for x, rank in zip(highest, ranks, strict=True)])
 
-    right, gap = picked(k), np.array([1.0] * (len(cases) - 1) + [1e-4])         # between neighbouring scores
-    if ((found > right) & (found <= right + 0.01 * gap)).all():
-        return print("right: above all of 12 scores; above the second highest of 39, where 5 % allow 2 in 40")
-    if ((found > right) & (found <= right + gap)).all():
+    right = picked(ranks)
+    least = picked([max(1, rank) for rank in ranks])        # the highest score, where no score is high enough
+    if (((found > right) & (found <= right + 0.01 * gap)) | (found == right) & np.isinf(right)).all():
+        return print("right: 12 scores cannot be so sure of 5 %, 23 can of 10 %, by their highest; 40 by the second")
+    if (found[1:] > right[1:]).all() and np.isfinite(found[0]) and (found[1:] <= right[1:] + 0.01 * gap[1:]).all():
+        return print("not yet: with 12 scores even the highest exceeds 5 % in more than one draw of ten: return "
+                     "infinity")
+    if ((found > right) & (found <= right + 1) | np.isinf(found) & np.isinf(right)).all():
         return print("not yet: that keeps the promise, and so does a lower threshold: take the next number above the "
                      "k-th highest (np.nextafter)")
-    if ((found > right) & (found <= right + 1)).all():
-        return print("not yet: another method's scores may be ten thousand times smaller, what you add not: take the "
-                     "next number above (np.nextafter)")
-    products = [rate * (len(scores) + 1) for scores, rate in cases]
     wrong = {
         "that is the k-th highest score itself: what ties with it is flagged, so take the next number above": right,
-        "that is the plain quantile, which forgets that the new image counts too: floor(rate (n + 1))": [
-            np.quantile(scores, 1 - rate) for scores, rate in cases],
-        "the new image counts too: floor(rate (n + 1))": picked([max(1, rate * len(scores)) for scores, rate in cases]),
-        "that is the highest score whatever n is; with many images the rate allows a lower one": picked([1] * len(k)),
-        "with few images k is 0, and index k - 1 = -1 is the other end of the list: k is at least 1": picked(
-            [int(product) for product in products]),
-        "round down: a rate of 5 % is at most 5 %": picked(np.ceil(products)),
-        "sort from the highest score down: that is the k-th lowest": [x[-n] for x, n in zip(highest, k, strict=True)],
+        "that holds on average; in nine draws of ten asks for more: Beta's distribution function at the rate": picked(
+            [alarms_allowed(len(scores), rate) for scores, rate in cases]),
+        "that holds in five draws of ten": picked([surest_rank(len(s), rate, sure=0.5) for s, rate in cases]),
+        "that holds in 19 draws of twenty; nine of ten are asked": picked(
+            [surest_rank(len(s), rate, sure=0.95) for s, rate in cases]),
+        "that is the highest score whatever n is; with many images a lower one will do": picked([1] * len(cases)),
+        "take the largest such k, not the smallest": picked([min(1, rank) for rank in ranks]),
+        "k runs from the highest score down: that is one rank too far": picked([rank + 1 for rank in ranks]),
     }
-    near = [hint for hint, other in wrong.items() if np.isclose(found, other, rtol=0, atol=1e-6).all()]
-    return print(f"not yet: {[*near, 'k = max(1, floor(rate (n + 1))); just above the k-th highest score'][0]}")
+    near = [hint for hint, ranked in wrong.items()
+            if any(np.isclose(found, x, rtol=0, atol=1e-6).all() for x in (ranked, np.minimum(ranked, least)))]
+    other = "the largest k for which Beta(k, n + 1 - k) lies below the rate in nine cases of ten"
+    return print(f"not yet: {[*near, other][0]}")
+
+
+def surest_rank(n: int, rate: float, *, sure: float = 0.9) -> int:
+    """The largest k for which the rate above the k-th highest of n scores stays below `rate` that surely; 0 if none."""
+    k = np.arange(1, n + 1)
+    return int((beta.cdf(rate, k, n + 1 - k) >= sure).sum())        # falls with k

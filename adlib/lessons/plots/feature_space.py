@@ -196,22 +196,21 @@ def plain_ticks(axis, low: float, high: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def contrast_curves(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]], chosen: int) -> Figure:
+def contrast_curves(found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
     """Score inside defects over normal images while students learn: all methods, then what each ratio is made of.
 
     Parameters
     ----------
     found : dict
-        By method: (K,) steps, (K, A) means inside the defects, (K,) means of the normal images.
-    chosen : int
-        Which of the A defects is drawn in bold.
+        By method: (K,) steps, (K, A) means inside the defects, (K,) means of the normal images. In bold what the ratio
+        is made of: the mean over the defects, and the normal images.
     """
     figure, axes = panel_grid(1 + len(found), 3, width=3.2, height=2.6)
     for ax, (name, (steps, inside, normal)) in zip(axes[1:], found.items(), strict=True):
         x, (colour, marker) = steps - steps[0], METHOD_MARKS[name]
         axes[0].plot(x, inside.mean(axis=1) / normal, marker=marker, color=colour, ms=3.5, lw=1.2, label=name)
         ax.plot(x, inside, color=ANOMALOUS, lw=0.6, alpha=0.5)
-        ax.plot(x, inside[:, chosen], color=ANOMALOUS, marker="^", ms=3.5, lw=1.4, label="inside the defect")
+        ax.plot(x, inside.mean(axis=1), color=ANOMALOUS, marker="^", ms=3.5, lw=1.4, label="inside the defects")
         ax.plot(x, normal, color=NORMAL, marker="o", ms=3.5, lw=1.4, label="normal images")
         ax.set(title=name, ylabel="mean pixel score")
     axes[0].axhline(1, color=QUIET, ls=":", lw=1)

@@ -162,7 +162,7 @@ def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:
                f"with four or more, is {sum(orders) / len(orders):+.2f} on average (of {len(orders)}, "
                f"{sum(x > 0 for x in orders)} above 0)." if orders else "")
     return (f"Of the papers' differences {worse} of {len(every)} are negative: a paper's base row is the one it chose, "
-            f"so guessing \"worse\" gets as many signs right.{ordered}\n\n"
+            f"so guessing \"worse\" each time would be right in as many.{ordered}\n\n"
             f"Of {len(every)} differences that both sides have, {count.get('agrees', 0)} agree in sign beyond chance "
             f"(in {same_row} rows: the numbers of one row go up and down together, and the rows of a table share one "
             f"base row; {other_size} of them not in size: the papers' lie farther from ours than the margin), "

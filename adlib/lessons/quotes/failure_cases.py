@@ -28,8 +28,7 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
                      f"({percent(rates.loc[best, kind])})")
     return (f"Over all {len(rows)} runs of the reference sweep ({link('verdicts')}) {listing(shares)} raise an alarm. "
             f"By method: {'; '.join(ranks)}. Where even the baseline (nearest patch) alarms often, over-fitting by a "
-            "student is not the reason, since nothing was fitted: there, normal test images *are* farther "
-            "from the training images.")
+            "student is not the reason, since nothing was fitted.")
 
 
 def fold_causes(causes: Sequence[str]) -> str:

@@ -26,8 +26,8 @@ def say_own_hits(rows: pd.DataFrame) -> str:
         f"{rows['positions'].max()} positions of each kind; {link('feature_space')}) the mean hit@1 at normal / "
         "anomalous positions is", "", as_table(["method", *(f"level {k}" for k in levels)], lines), "",
         f"Normal is furthest ahead of anomalous (unrounded) for {listing(widest)}. Where the difference is narrow and "
-        "both are high, the student imitates defects; where it is wide, normal positions are easier to find, by sight "
-        "or by place. "
+        "both are high, defects are found as well as the rest; where it is wide, normal positions are easier to find. "
+        "Either may be by sight or by place. "
         + say_lost(rows)])
 
 
@@ -62,14 +62,15 @@ def say_seen(rows: pd.DataFrame) -> str:
 
 def say_films(rows: pd.DataFrame) -> str:
     """How often the ratio of defect to normal turns back in training, and which of the two moved, from films.csv."""
-    turned = rows["last_ratio"] < rows["highest_ratio"]
+    turned = rows["last_ratio"] < 0.99 * rows["highest_ratio"]       # less is no turning back
     far = rows["last_ratio"] < 0.95 * rows["highest_ratio"]
     risen = np.log(rows["normal_since"].clip(lower=1e-9)) > -np.log(rows["defect_since"].clip(lower=1e-9))
     lines = []
     for method in method_order(rows["method"]):
         own = rows["method"] == method
         back = rows[own & turned]
-        line = f"- {method}: highest in the last picture in {int((own & ~turned).sum())} of {int(own.sum())} runs"
+        line = (f"- {method}: within 1 % of its highest in the last picture in {int((own & ~turned).sum())} of "
+                f"{int(own.sum())} runs")
         if len(back):
             up, down = int((risen & own & turned).sum()), int((~risen & own & turned).sum())
             causes = [f"in {n} mainly {what}" for n, what in [(up, "because the normal images rise"),
@@ -79,5 +80,5 @@ def say_films(rows: pd.DataFrame) -> str:
         lines.append(line)
     return "\n".join([f"In the {len(rows)} filmed runs of the reference sweep ({link('films')}, means over the filmed "
                       "defects) the ratio is", "", *lines, "",
-                      "Defects that sink while normal images do not would be over-generalisation; normal images that "
+                      "Defects that sink faster than normal images would be over-generalisation; normal images that "
                       "rise are not."])
