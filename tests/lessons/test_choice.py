@@ -88,7 +88,7 @@ def test_stars_allow_for_all_comparisons():
         pytest.skip("no demo.csv")
     one = [("destseg", "nearest")]
     alone = results.grade_pairs(rows, one, ["pixel_ap"])["destseg", "nearest", "pixel_ap"]
-    assert alone == results.grade(results.differences(rows, "destseg", "nearest", "pixel_ap"), comparisons=1)
+    assert alone == results.grade(results.samples(rows, "destseg", "nearest", "pixel_ap"), comparisons=1)
     names = sorted(set(rows["method"]))
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1:]]
     metrics = ["image_auroc", "pixel_ap"]

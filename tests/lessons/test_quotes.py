@@ -12,7 +12,7 @@ from adlib.lessons import ablations as grids
 from adlib.lessons import paper_comparison, quotes
 from adlib.lessons.plots import ablations as plots
 from adlib.lessons.quotes import ablations, failure_cases, feature_space, results
-from adlib.lessons.quotes.results import differences, grade
+from adlib.lessons.quotes.results import grade, samples
 from adlib.runs import tables
 from adlib.runs.parameters import NOTEBOOKS
 
@@ -105,7 +105,7 @@ def test_claims_by_hand():
     here = floor + noise + np.array([0.2, 0, -0.05, 0, 0, 0])[:, None]      # one category makes the mean
     rows = sweep({"nearest": floor, "stfpm": floor + noise / 10, "destseg": floor + 0.1 + noise, "rd4ad": here},
                  ("brick", "grass", "gravel", "blister", "circuit", "hex_nut"))
-    found = [grade(differences(rows, m, "nearest", "pro"), comparisons=24) for m in ("stfpm", "destseg", "rd4ad")]
+    found = [grade(samples(rows, m, "nearest", "pro"), comparisons=24) for m in ("stfpm", "destseg", "rd4ad")]
     assert found == ["", "**", "*"]
     text = results.say_claims(rows)
     assert "| destseg | +10.0\\*\\* (6 of 6) |" in text
@@ -118,15 +118,24 @@ def test_claims_by_hand():
 def test_a_grade_is_the_textbooks_test():
     from scipy import stats
 
-    each = {"a": [1.0, 2.0, 3.0]}
     rng, passed = np.random.default_rng(1), 0
     for _ in range(400):
-        each = {c: rng.normal(0, 1, 3).tolist() for c in "abcdef"}
+        each = {c: (rng.normal(0, 1, 3).tolist(), rng.normal(0, 1, 3).tolist()) for c in "abcdef"}
         passed += grade(each, comparisons=1) != ""
     assert 8 <= passed <= 34                                        # 5 % of 400, give or take three deviations
-    each = {c: [x, x + 1e-9] for c, x in zip("abc", (1.0, 2.0, 6.0), strict=True)}
+    each = {c: ([x, x + 1e-9], [0.0, 1e-9]) for c, x in zip("abc", (1.0, 2.0, 6.0), strict=True)}
     assert (grade(each, comparisons=1) == "**") == (stats.ttest_1samp([1.0, 2.0, 6.0], 0).pvalue < 0.05)
-    assert grade({"a": [1.0]}, comparisons=1) == ""
+    assert grade({"a": ([1.0], [0.0])}, comparisons=1) == ""
+
+
+def test_a_grade_does_not_hang_on_the_numbering_of_seeds():
+    rng = np.random.default_rng(2)
+    x = rng.normal(0.5, 0.01, (6, 3))
+    one = sweep({"nearest": x, "stfpm": x + 0.01 + rng.normal(0, 0.002, (6, 3))},        # as pairs they hardly spread
+                ("brick", "grass", "gravel", "blister", "circuit", "hex_nut"))
+    other = one.assign(seed=one["seed"].where(one["method"] != "stfpm", (one["seed"] + 1) % 3))
+    grades = [results.grade_pairs(rows, [("stfpm", "nearest")], tables.METRICS) for rows in (one, other)]
+    assert grades[0] == grades[1]
 
 
 def test_tables_of_choice_by_hand():

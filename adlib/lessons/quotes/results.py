@@ -26,31 +26,40 @@ GRADES = {"**": "on these categories, with a hint of others", "*": "on these cat
 # How sure
 
 
-def differences(rows: pd.DataFrame, a: str, b: str, metric: str, *,
-                seeds: dict | None = None) -> dict[str, list[float]]:
-    """a minus b in points, of each category, seed by seed; `seeds` is `tables.by_seed(rows)` where it is known."""
+Samples = dict[str, tuple[list[float], list[float]]]      # of each category, what the seeds of two methods gave
+
+
+def samples(rows: pd.DataFrame, a: str, b: str, metric: str, *, seeds: dict | None = None) -> Samples:
+    """A metric of a's and of b's seeds in points, of each category; `seeds` is `tables.by_seed(rows)` where known."""
     seeds = tables.by_seed(rows) if seeds is None else seeds
     found = {}
     for category in sorted(set(rows["category"])):
-        x, y = (seeds.get((m, category, metric), {}) for m in (a, b))
-        if both := [tables.in_points(x[seed] - y[seed]) for seed in x if seed in y]:
-            found[category] = both
+        x, y = ([tables.in_points(n) for n in seeds.get((m, category, metric), {}).values()] for m in (a, b))
+        if x and y:
+            found[category] = x, y
     return found
 
 
-def grade(each: dict[str, list[float]], *, comparisons: int) -> str:
+def leads(each: Samples) -> dict[str, float]:
+    """By how much the first method's mean lies above the second's, of each category."""
+    return {category: fmean(x) - fmean(y) for category, (x, y) in each.items()}
+
+
+def grade(each: Samples, *, comparisons: int) -> str:
     """How far a mean difference can be trusted: a key of `GRADES`.
 
-    "*": Student's t over seeds, each category with its own spread (Welch's degrees of freedom), passes 5 % divided by
-    the number of comparisons (Bonferroni, lesson 05). "**": besides, a paired t over the categories' means passes 5 %
-    by itself, which allows for no comparisons.
+    "*": Student's t over seeds, each method with its own spread on each category (Welch's degrees of freedom), passes
+    5 % divided by the number of comparisons (Bonferroni, lesson 05). Seeds of two methods are no pairs: seed 1 of one
+    has nothing to do with seed 1 of the other. "**": besides, a paired t over the categories' means passes 5 % by
+    itself, which allows for no comparisons.
     """
-    means = [fmean(x) for x in each.values()]
-    if len(means) < 2 or any(len(x) < 2 for x in each.values()):
+    means = [*leads(each).values()]
+    runs = [x for both in each.values() for x in both]
+    if len(means) < 2 or any(len(x) < 2 for x in runs):
         return ""
-    parts = [variance(x) / len(x) for x in each.values()]       # of each mean's own variance
+    parts = [variance(x) / len(x) for x in runs]        # of each mean's own variance
     error = sqrt(sum(parts)) / len(means)
-    free = sum(parts) ** 2 / max(sum(v**2 / (len(x) - 1) for v, x in zip(parts, each.values(), strict=True)), 1e-300)
+    free = sum(parts) ** 2 / max(sum(v**2 / (len(x) - 1) for v, x in zip(parts, runs, strict=True)), 1e-300)
     if abs(fmean(means)) <= error * student.ppf(1 - 0.025 / comparisons, max(free, 1.0)):
         return ""
     among = stdev(means) / sqrt(len(means)) * student.ppf(0.975, len(means) - 1)
@@ -61,16 +70,16 @@ def grade_pairs(rows: pd.DataFrame, pairs: Iterable[tuple[str, str]],
                 metrics: Iterable[str]) -> dict[tuple[str, str, str], str]:
     """The `grade` of each (a, b, metric), with as many comparisons as there are pairs times metrics."""
     wanted, seeds = [(a, b, m) for a, b in pairs for m in metrics], tables.by_seed(rows)
-    return {(a, b, m): grade(differences(rows, a, b, m, seeds=seeds), comparisons=len(wanted)) for a, b, m in wanted}
+    return {(a, b, m): grade(samples(rows, a, b, m, seeds=seeds), comparisons=len(wanted)) for a, b, m in wanted}
 
 
 def say_against(rows: pd.DataFrame, a: str, b: str, metrics: tuple[str, ...], *, comparisons: int) -> str:
     """By how many points a is ahead of b or behind, in each metric, grouped by how sure that is."""
     by_grade = {name: [] for name in GRADES}
     for metric in metrics:
-        if each := differences(rows, a, b, metric):
-            d = fmean(fmean(x) for x in each.values())
-            ahead = sum(fmean(x) > 0 for x in each.values())
+        if each := samples(rows, a, b, metric):
+            d = fmean(leads(each).values())
+            ahead = sum(x > 0 for x in leads(each).values())
             by_grade[grade(each, comparisons=comparisons)].append(
                 f"{d:+.1f} {METRIC_NAMES[metric]} (ahead on {ahead} of {len(each)})")
     parts = [f"*{GRADES[name]}*: {listing(found)}" for name, found in by_grade.items() if found]
@@ -84,7 +93,7 @@ def say_claims(rows: pd.DataFrame) -> str:
         return "Without runs of the baseline there is nothing to compare with."
     m = len(others) * len(METRICS)
     seeds = tables.by_seed(rows)
-    found = {(name, metric): differences(rows, name, BASELINE, metric, seeds=seeds)
+    found = {(name, metric): samples(rows, name, BASELINE, metric, seeds=seeds)
              for name in others for metric in METRICS}
     lines = ([name, *(spell_difference(found[name, metric], comparisons=m) for metric in METRICS)] for name in others)
     strict = spell_strict(found.values(), rows["category"].nunique())
@@ -97,20 +106,20 @@ def say_claims(rows: pd.DataFrame) -> str:
         as_table(["points", *(METRIC_NAMES[metric] for metric in METRICS)], lines)])
 
 
-def spell_difference(each: dict[str, list[float]], *, comparisons: int) -> str:
+def spell_difference(each: Samples, *, comparisons: int) -> str:
     """A cell: mean difference, its stars, and on how many categories it is positive."""
     if not each:
         return ""
-    means = [fmean(x) for x in each.values()]
+    means = [*leads(each).values()]
     stars = grade(each, comparisons=comparisons).replace("*", "\\*")
     return f"{fmean(means):+.1f}{stars} ({sum(x > 0 for x in means)} of {len(means)})"
 
 
-def spell_strict(found: Collection[dict[str, list[float]]], categories: int) -> str:
+def spell_strict(found: Collection[Samples], categories: int) -> str:
     """How many of these differences pass a paired t over the categories that allows for all of them."""
     needed = student.ppf(1 - 0.025 / len(found), categories - 1) if categories > 1 else inf
     passed = 0
-    for means in ([fmean(x) for x in each.values()] for each in found):
+    for means in ([*leads(each).values()] for each in found):
         spread = stdev(means) if len(means) > 1 else 0.0
         passed += spread > 0 and abs(fmean(means)) > needed * spread / sqrt(len(means))
     return f"if it did, it would ask for a t beyond {needed:.1f}, which {passed} of them pass."
@@ -146,7 +155,7 @@ def say_reverse_distillations(rows: pd.DataFrame) -> str:
 
 def say_where(rows: pd.DataFrame, a: str, b: str, metric: str) -> str:
     """On which categories two methods differ most, either way."""
-    means = {category: fmean(each) for category, each in differences(rows, a, b, metric).items()}
+    means = leads(samples(rows, a, b, metric))
     largest = sorted(means, key=lambda c: -abs(means[c]))[:2]
     where = listing(f"*{c}* ({means[c]:+.1f})" for c in largest)
     return f"In {METRIC_NAMES[metric]} they differ most on {where}." if means else ""
