@@ -137,14 +137,14 @@ def photographed() -> pd.DataFrame:
             ("tire", "rd4ad", 0, 1, 0.5), ("tire", "rd4ad", 0, 3, 0.9), ("tire", "rd4ad", 900, 1, 0.7),
             ("magnetic_tile", "nearest", 0, 1, 0.8), ("magnetic_tile", "nearest", 0, 2, 0.6)]:
         where = {"category": category, "method": method, "image_size": 128, "tiles": tiles, "steps": steps,
-                 "ms_per_image": 9, "processor": "AVX2"}
+                 "train_seconds": 5, "ms_per_image": 9, "processor": "AVX2"}
         rows += [where | {"seed": seed} | dict.fromkeys(METRICS, value + 0.01 * seed) for seed in (0, 1)]
     return pd.DataFrame(rows)
 
 
 def test_photographs_are_told_by_category():
     text = say.say_tiled_parts(photographed())
-    assert "| rd4ad | 3 x 3 | 0.905 | 0.905 | 0.905 | 0.905 | 9 |" in text
+    assert "| rd4ad | 3 x 3 | 0.905 | 0.905 | 0.905 | 0.905 | 5 | 9 |" in text
     assert "0.705" not in text                      # trained longer: a question of its own
     risen = ", ".join(f"{name} (1 of 1 method)" for name in ("image AUROC", "pixel AP", "PRO", "IAP"))
     assert f"in every seed, what rises is {risen}; what falls is nothing. The best: rd4ad, 3 x 3" in text
@@ -159,6 +159,8 @@ def test_a_longer_training_is_told_from_tiles():
     share = say.longer_share(photographed(), "pro")
     assert share.to_dict("index") == {("tire", "rd4ad"): pytest.approx({"tiles": 0.4, "longer": 0.2})}
     assert "with 900 steps get +20.0 of +40.0 points image AUROC (rd4ad on tire)" in say.say_longer(photographed())
+    lost = photographed().assign(tiles=lambda x: x["tiles"].replace({1: 3, 3: 1}))       # there is nothing to share
+    assert say.longer_share(lost.query("steps == 0 or tiles == 1"), "pro").empty
     assert "No whole image" in say.say_longer(photographed().query("steps == 0"))
 
 
@@ -172,7 +174,7 @@ def test_a_larger_image_is_told_beside_tiles():
     assert "| rd4ad | 128 px and 3 x 3 tiles | 0.905 |" in text
     assert "| rd4ad | 256 px, whole, 900 steps | 0.705 |" in text
     assert "what rises is image AUROC (1 of 1 method), pixel AP (1 of 1 method), PRO (1 of 1 method), IAP" in text
-    assert "Pixel AP, as many steps each: rd4ad on tire 0.705 by the larger image, 0.905 by tiles." in text
+    assert "Pixel AP: rd4ad on tire 0.705 by the larger image (900 steps), 0.905 by tiles. Tiles take" in text
     assert "GPU" not in text
     assert f"{len(both)} of the {len(both)} rows were made on a GPU" in say.say_larger(both.assign(device="cuda"))
     assert "magnetic_tile" not in text              # no larger image there

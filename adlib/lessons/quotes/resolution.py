@@ -93,10 +93,11 @@ def say_tiled_parts(rows: pd.DataFrame) -> str:
     """What tiles do for each method on real parts, a table per category and what it says, from photographs.csv."""
     rows, blocks = complete_settings(of_smallest_size(rows).query("steps == 0")), []
     for category, of_category in rows.groupby("category", sort=False):
-        means = of_category.groupby(["method", "tiles"])[[*OF_PARTS, "ms_per_image"]].mean()
-        lines = ([name, spell_tiles(tiles), *(f"{row[m]:.3f}" for m in OF_PARTS), f"{row['ms_per_image']:.0f}"]
+        means = of_category.groupby(["method", "tiles"])[[*OF_PARTS, "train_seconds", "ms_per_image"]].mean()
+        lines = ([name, spell_tiles(tiles), *(f"{row[m]:.3f}" for m in OF_PARTS), f"{row['train_seconds']:.0f}",
+                  f"{row['ms_per_image']:.0f}"]
                  for name in method_order(of_category["method"]) for tiles, row in means.loc[name].iterrows())
-        blocks += [as_table([category, "tiles", *map(METRIC_NAMES.get, OF_PARTS), "ms"], lines),
+        blocks += [as_table([category, "tiles", *map(METRIC_NAMES.get, OF_PARTS), "training, s", "ms"], lines),
                    say_gain(of_category, means)]
     return "\n\n".join([*blocks, f"From {link('photographs')}: {listing(map(str, rows['image_size'].unique()))} px, "
                          f"means over {count(rows['seed'].nunique(), 'seed')}, milliseconds of a map "
@@ -136,12 +137,11 @@ def complete_settings(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """(methods, 2): what tiles add to a number, and what as many steps on whole images add, where both are measured."""
+    """(methods, 2): what tiles add to a number, where they do, and what a longer training of whole images adds."""
     found = {}
     for name, group in of_smallest_size(rows).groupby(["category", "method"]):
         means = group.groupby(["steps", "tiles"])[metric].mean()
-        if group["steps"].any() and group["tiles"].max() > 1:
-            short, tiled = means[0].iloc[0], means[0].iloc[-1]
+        if group["steps"].any() and (tiled := means[0].iloc[-1]) > (short := means[0].iloc[0]):
             found[name] = {"tiles": tiled - short, "longer": means[group["steps"].max(), 1] - short}
     return pd.DataFrame.from_dict(found, orient="index", columns=["tiles", "longer"])
 
@@ -196,7 +196,7 @@ def say_larger(rows: pd.DataFrame) -> str:
 
 
 def say_either_way(rows: pd.DataFrame) -> str:
-    """Pixel AP of a larger image and of the most tiles, as many steps each, where both are measured."""
+    """Pixel AP of a larger image, trained longest, and of the most tiles, where both are measured."""
     parts = []
     for (category, method), own in rows.groupby(["category", "method"], sort=False):
         most, large = own["tiles"].max(), own["image_size"].max()
@@ -204,8 +204,10 @@ def say_either_way(rows: pd.DataFrame) -> str:
         if most > 1 and own["image_size"].nunique() > 1 and (steps or method == "nearest"):     # which takes no steps
             ways = [own[own["tiles"] == most], own[(own["image_size"] == large) & (own["steps"] == steps)]]
             tiled, whole = (way["pixel_ap"].mean() for way in ways)
-            parts.append(f"{method} on {category} {whole:.3f} by the larger image, {tiled:.3f} by tiles")
-    return f"Pixel AP, as many steps each: {'; '.join(parts)}. Twice the side costs four maps, n x n tiles n²."
+            taken = f" ({steps:,} steps)" if steps else ""
+            parts.append(f"{method} on {category} {whole:.3f} by the larger image{taken}, {tiled:.3f} by tiles")
+    return (f"Pixel AP: {'; '.join(parts)}. Tiles take the epochs of the budget: with RD4AD on *tire* as many steps, "
+            "with masked RD more. Twice the side costs four maps, n x n tiles n².")
 
 
 def spell_tiles(tiles: int) -> str:
