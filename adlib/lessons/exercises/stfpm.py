@@ -79,5 +79,5 @@ def auroc_of_last_levels(answer: object, level_maps: list, labels) -> None:
     right = min(either, key=lambda x: abs(x - float(answer))) if is_number(answer) else either[0]
     every, last = of(lambda found: torch.stack(found).prod(dim=0)), of(lambda found: found[-1])
     judge(answer, right, f"the last two have {right:.3f}, all levels {every:.3f}, the last alone {last:.3f} (on the "
-          "first level's grid; Section 4 enlarges single levels to 256)", hints,
+          "first level's grid; Section 4 enlarges all maps to 256)", hints,
           "enlarge both with upsample(m, size // 4), multiply, take .amax(dim=(1, 2)), then metrics.auroc")

@@ -52,7 +52,7 @@ def costs_of_hiding(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
         costs = np.array([float(e[h].mean() - e[~h].mean()) for e, h in zip(errors, hidden, strict=True)])
         ax.plot(costs, np.full(len(costs), row), "o", color=colour, ms=4, alpha=0.6)
         ax.plot([costs.mean()] * 2, [row - 0.3, row + 0.3], color=ACCENT, lw=1.5)
-        ax.annotate(f"{costs.mean():.3f}", (costs.mean(), row - 0.34), ha="center", va="bottom", fontsize=8.5)
+        ax.annotate(f"{costs.mean():+.4f}", (costs.mean(), row - 0.34), ha="center", va="bottom", fontsize=8.5)
     ax.set(yticks=range(len(found)), yticklabels=list(found), ylim=(len(found) - 0.5, -0.7),
            xlabel="1 - cos to the teacher, hidden less visible positions")
     return figure
