@@ -49,7 +49,7 @@ def main_effect_of_denoising(answer: object) -> None:
         float(theirs["image_auroc"].loc[WITH_DENOISING].mean()): "now subtract the mean of the four rows without it",
     }
     judge(answer, right, f"{right:+.2f}: with the other parts in place it brings {gains[3, 0]:+.1f}, alone "
-          f"{gains[0, 0]:+.1f}, and {(gains[:, 0] > 0).sum()} of the 4 pairs gain", hints,
+          f"{gains[0, 0]:+.1f}, and {(gains[:, 0] > 0).sum()} of the 4 pairs gain something", hints,
           "rows 2, 5, 6 and 8 have denoising; 1, 3, 4 and 7 are the same without it")
 
 

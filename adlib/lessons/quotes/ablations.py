@@ -135,9 +135,13 @@ def say_two_rows(pair: Mapping[str, tuple[float, float]], first: str, second: st
 
 
 def rank_correlations(every: pd.DataFrame) -> list[float]:
-    """Spearman's, of ours and the papers' differences: one for each table and metric of four rows or more."""
-    groups = [g for _, g in every.groupby(["table", "metric"]) if len(g) > 3 and g["their_points"].nunique() > 1]
-    return [float(g["points"].corr(g["their_points"], method="spearman")) for g in groups]
+    """Spearman's, of ours and the papers' rows: one for each table and metric of four rows or more.
+
+    `every` has the differences to the base row, whose own is 0 on both sides.
+    """
+    groups = [g for _, g in every.groupby(["table", "metric"]) if len(g) > 2]
+    pairs = [[pd.Series([0, *g[name]]) for name in ("points", "their_points")] for g in groups]
+    return [float(ours.corr(theirs, method="spearman")) for ours, theirs in pairs if theirs.nunique() > 1]
 
 
 def say_agreement(extracted: Mapping[str, pd.DataFrame]) -> str:

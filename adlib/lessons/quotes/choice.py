@@ -102,7 +102,8 @@ def say_test_images(rows: pd.DataFrame, verdicts: pd.DataFrame, *, correlation: 
             f"{hundreds(needed[2])}, ± 1 with {hundreds(needed[1])}. Two methods tested on *different* images need "
             f"{hundreds(alone)} for ± 2. "
             f"One category here has {normal:.0f} normal and {anomalous:.0f} anomalous images: ± "
-            f"{tables.in_points(here):.0f} points; where section 6 measures less, errors go together more closely.")
+            f"{tables.in_points(here):.0f} points; where section 6 measures another length, another "
+            "correlation or AUROC is behind it.")
 
 
 def hundreds(n: int) -> str:

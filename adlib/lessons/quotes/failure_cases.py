@@ -7,6 +7,7 @@ from math import pi
 import pandas as pd
 
 from adlib.lessons.failures import FALSE_ALARM, FEW_CELLS, MISS, PART, SMALL
+from adlib.lessons.psychometrics import wilson
 from adlib.lessons.quotes import as_details, kind_of_categories, link, listing, percent
 
 PART_FOLDERS = ("missing_part", "misplaced_part")
@@ -28,7 +29,7 @@ def say_false_alarms(rows: pd.DataFrame) -> str:
                      f"({percent(rates.loc[best, kind])})")
     return (f"Over all {len(rows)} runs of the reference sweep ({link('verdicts')}) {listing(shares)} raise an alarm. "
             f"By method: {'; '.join(ranks)}. Where even the baseline (nearest patch) alarms often, over-fitting by a "
-            "student is not the reason, since nothing was fitted.")
+            "student cannot be the only reason: it has none.")
 
 
 def fold_causes(causes: Sequence[str]) -> str:
@@ -53,10 +54,11 @@ def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: 
 
 
 def say_small_rule(diameters: Sequence[float], rates: Mapping[str, Sequence[float]], cell: float,
-                   contrast: float) -> str:
+                   contrast: float, n: int) -> str:
     """How often discs are seen that the rules of causes would call too small, were they missed.
 
-    `rates` are each method's shares of alarms over the diameters, in pixels of 256 as `cell` is, at that contrast.
+    `rates` are each method's shares of alarms on n images over the diameters, in pixels of 256 as `cell` is, at that
+    contrast. Often is more than half, by the lower end of Wilson's interval.
     """
     limit = 2 * (FEW_CELLS * cell ** 2 / pi) ** 0.5
     below = [k for k, d in enumerate(diameters) if d < limit]
@@ -64,10 +66,10 @@ def say_small_rule(diameters: Sequence[float], rates: Mapping[str, Sequence[floa
         return f"No disc is as small as the rule *{SMALL}* asks: below {limit:.0f} px."
     largest = below[-1]
     seen = listing(f"{m} {percent(x[largest])}" for m, x in rates.items())
-    often = [m for m, x in rates.items() if x[largest] > 0.5]
+    often = [m for m, x in rates.items() if wilson(round(n * x[largest]), n)[0] > 0.5]
     meaning = (f"So for {listing(often)} such a defect is not *too* small where it is strong enough: read the rule as "
                "\"small, and that may be why\"." if often else
-               "So at that size the rule is right here, even for the strongest contrast.")
+               "At that size no method sees more than half of them beyond doubt: nothing here speaks against the rule.")
     return (f"**Is the rule *{SMALL}* of Section 3 right?** It comes first, and asks for less than {FEW_CELLS:g} "
             f"cells: a disc below {limit:.0f} px. Of the discs of {diameters[largest]:g} px and contrast {contrast:g} "
             f"are seen: {seen}. {meaning}")

@@ -55,9 +55,9 @@ def say_seen(rows: pd.DataFrame) -> str:
                  for level, own in seen[seen["method"] == method].groupby("level")]
         lines.append(f"- {method}: {listing(cells)}")
     return "\n".join([
-        f"The same question to all runs of the reference sweep ({link('effects')}): in how many is the student's "
-        "answer, on average over normal images, nearer to its own image than to another, and in how many nearer than "
-        "the mean of each position?", "", *lines])
+        f"A related question to all runs of the reference sweep ({link('effects')}): in how many is the student's "
+        "answer, on average over normal images, nearer to its own image than to another, by a hundredth at least, and "
+        "in how many nearer than the mean of each position?", "", *lines])
 
 
 def say_films(rows: pd.DataFrame) -> str:

@@ -85,8 +85,9 @@ def say_context(rows: pd.DataFrame) -> str:
         return "No defect type of this measurement is a missing or misplaced part."
     counts = listing(f"{name.replace('_', ' ')} in {sum(found)} of {len(found)}" for name, found in falls.items())
     head = ["method", "image", "defect", *map(spell_tiles, sorted(set(rows["tiles"])))]
-    return (f"Image AUROC over image sizes and tiles ({link('resolution')}):\n\n{as_table(head, lines)}\n\nFrom whole "
-            f"images to the most tiles it falls for: {counts} settings.")
+    where = listing(f"*{c}*" for c in sorted(set(rows["category"])))
+    return (f"Image AUROC over image sizes and tiles on {where} ({link('resolution')}):\n\n{as_table(head, lines)}\n\n"
+            f"From whole images to the most tiles it falls for: {counts} settings.")
 
 
 def say_tiled_parts(rows: pd.DataFrame) -> str:

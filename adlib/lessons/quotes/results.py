@@ -49,8 +49,8 @@ def grade(each: Samples, *, comparisons: int) -> str:
     """How far a mean difference can be trusted: a key of `GRADES`.
 
     "*": Student's t over seeds, each method with its own spread on each category (Welch's degrees of freedom), passes
-    5 % divided by the number of comparisons (Bonferroni, lesson 05). Seeds of two methods are no pairs: seed 1 of one
-    has nothing to do with seed 1 of the other. "**": besides, a paired t over the categories' means passes 5 % by
+    5 % divided by the number of comparisons (Bonferroni, lesson 05). Seeds of two methods make no pairs: the same seed
+    draws the same order of images, and little else. "**": besides, a paired t over the categories' means passes 5 % by
     itself, which allows for no comparisons.
     """
     means = [*leads(each).values()]
