@@ -21,7 +21,7 @@ from adlib.networks.masked_rd import MaskedRD, ReverseDistillation, draw_mask
 from adlib.networks.teacher import Pyramid
 
 ALIVE = 1 / 3               # of the teacher's difference between two images: what a student that sees has at least
-NEARER = 0.99               # of another answer's distance: an answer that is less much nearer is as near
+NEARER = 0.99               # of another answer's distance: what is not that near is as near as it
 
 ANSWERS = {                 # in the student's place, for every method
     "own": "own image",

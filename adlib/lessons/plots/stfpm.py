@@ -159,13 +159,14 @@ def film_strip(category: Category, indices: list[int], snapshots: dict[int, Tens
     Each column has the scale that its normal images set.
     """
     figure, axes = new_figure(len(indices), 1 + len(snapshots), width=1.15, height=1.2)
+    scales = {step: normal_scale(maps, category.labels[indices]) for step, maps in snapshots.items()}
     for k, (i, row) in enumerate(zip(indices, axes, strict=True)):
         mask = None if category.masks is None else category.masks[i]
         picture(row[0], category.test[i], mask=mask)
         row[0].set_ylabel(defect_name(category, i), fontsize=8)
         for ax, (step, maps) in zip(row[1:], snapshots.items(), strict=True):
             picture(ax, upsample(maps[k : k + 1])[0], mask=mask, cmap=CMAP, title="" if k else f"step {step}",
-                    **normal_scale(maps, category.labels[indices]))
+                    **scales[step])
     return figure
 
 
