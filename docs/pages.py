@@ -107,8 +107,8 @@ def write_page(lesson: Lesson, source: Path, in_book: set[str], *, repository: s
         else:
             cell.outputs = show_outputs(lesson, cell, source)
             for output in cell.outputs:
-                if "text/markdown" in output.get("data", {}):
-                    output.data["text/markdown"] = mend_links(output.data["text/markdown"], in_book)
+                for kind in {"text/markdown", "text/html"} & set(output.get("data", {})):
+                    output.data[kind] = mend_links(output.data[kind], in_book)
             fold(cell)
     notebook.cells[0].source = open_page(lesson, sections, repository=repository)
     notebook.cells.append(nbformat.v4.new_markdown_cell(list_functions(notebook), id="functions-used"))
@@ -162,10 +162,16 @@ def anchor(stem: str) -> str:
 
 
 def mend_links(text: str, in_book: set[str]) -> str:
-    """Links to sources lead to the book's copies; one to a lesson that is not in the book is only its words."""
+    """Links to sources lead to the book's copies; one to a lesson that is not in the book is only its words.
+
+    Of Markdown and of HTML: what a lesson prints is either.
+    """
     text = re.sub(r"\[(`?)([^\]]*?)\1\]\(\.\./adlib/([\w/]+)\.py\)",
                   lambda m: f'<a href="../source/adlib/{m[3]}.html"><code>{m[2]}</code></a>', text)
     text = re.sub(r"\[([^\]]*)\]\((?:[\w.]+/)*[\w.]+\.(?:csv|md)(?:#[^)]*)?\)", r"\1", text)
+    text = re.sub(r'<a href="(?:[\w.]+/)*[\w.]+\.(?:csv|md)(?:#[^"]*)?">(.*?)</a>', r"\1", text)
+    text = re.sub(r'<a href="(\d\d_\w+)\.ipynb(#[^"]*)?">(.*?)</a>',
+                  lambda m: f'<a href="{m[1]}.html">{m[3]}</a>' if m[1] in in_book else m[3], text)
     return re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)",
                   lambda m: f"[{m[1]}]({m[2]}.ipynb)" if m[2] in in_book else m[1], text)
 

@@ -27,7 +27,8 @@ def write_twin(lesson: Lesson, in_book: set[str]) -> str:
         if asked and heading:
             parts, heading = [*parts, f"## {heading}\n"], None
         parts += asked
-    return mend_links("\n".join([*parts, *objectives(lesson.notebook.cells)]), in_book)
+    text = mend_links("\n".join([*parts, *objectives(lesson.notebook.cells)]), in_book)
+    return re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../lessons/\1", text)
 
 
 def questions_of(cells: list[NotebookNode], i: int) -> list[str]:
