@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -77,7 +78,8 @@ def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: 
     ----------
     model : nn.Module
     category : Category
-        Its training and validation images are used; where they are cut, a batch is drawn from the tiles of all.
+        Its training and validation images are used; where they are cut, a batch is drawn from the tiles of all, and
+        as many validation tiles as images, at least 32, are looked at: all of them would cost up to 40 % of a step.
     stages : sequence of Stage
     seed : int
         Of the batches' order and of the generator that losses draw from.
@@ -102,11 +104,11 @@ def fit(model: nn.Module, category: Category, stages: Sequence[Stage], *, seed: 
         The checkpoint belongs to another training; says what differs.
     """
     keep_freed_memory()
-    on = pick_device(device)
+    on, held = pick_device(device), category.seen("validation")
     model.to(on, memory_format=torch.channels_last)     # pyright: ignore[reportCallIssue] torch declares no such form
     state = TrainingState(
         model=model, stages=list(stages), seed=seed, generator=torch.Generator(on).manual_seed(seed),
-        train=category.seen("train").to(on), validation=category.seen("validation").to(on),
+        train=category.seen("train").to(on), validation=Tiles(held.draw(max(len(held.images), 32))).to(on),
         precisions=[pick_precision(precision, stage.modules, on, category.train.shape[-1]) for stage in stages],
         snapshots=sorted(snapshots), snapshot_images=snapshot_images,
         checkpoint=Path(checkpoint) if checkpoint else None, checkpoint_seconds=checkpoint_seconds, log=log)
@@ -335,11 +337,10 @@ def cache_features(state: TrainingState, train: Tiles, limit: float) -> list[lis
     if state.now.teacher is None:
         return [None, None]
     n, chunks = len(train), []
-    both = Tiles(torch.cat([train.images, state.validation.images]), train.size)
-    for chunk in both.split(32):
+    for chunk in chain(train.split(32), state.validation.split(32) if len(state.validation) else ()):
         with state.autocast():
             chunks.append(state.now.teacher(to_float(chunk)))
-        if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * len(both) > limit:
+        if sum(f.nbytes for f in chunks[0]) / len(chunks[0][0]) * (n + len(state.validation)) > limit:
             return [None, None]
     levels = [torch.cat(level) for level in zip(*chunks, strict=True)]
     return [[f[:n] for f in levels], [f[n:] for f in levels]]

@@ -245,18 +245,30 @@ def beside(table: pd.DataFrame, reference: Reference | None) -> pd.DataFrame:
     return pd.concat([table, reference.effects[levels]])
 
 
-def say_beside(table: pd.DataFrame, reference: Reference | None, *, steps: int) -> str:
+def read_shares(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """What an effects table of one method says of it, in words: a share per level, NaN where it was not measured."""
+    return {"two answers apart, of what the teacher's are": table["student_apart"] / table["teacher_apart"],
+            **{words: 1 - table[near] / table[far] for (near, far), words in GAINS.items()}}
+
+
+def say_alone(reference: Reference) -> str:
+    """What is known of a reference of another category than the reader's, as Markdown."""
+    table = reference.effects.droplevel("method")
+    lines = ([words, *(f"{share:.0%}" for share in shares)] for words, shares in read_shares(table).items()
+             if shares.notna().all())
+    return "\n".join([
+        f"Your images have no reference. This is of the one of *{reference.about['category']}*, on that category's "
+        f"held-back images ({describe_training(reference.about)}).", "",
+        as_table(["", *(f"level {k}" for k in table.index)], lines)])
+
+
+def say_beside(table: pd.DataFrame, reference: Reference, *, steps: int) -> str:
     """What the longer training gave, as Markdown, from the table of one method that was trained for so many steps."""
-    if reference is None:
-        return "There is no reference for this run, so nothing is said of a longer training."
     both = beside(table, reference)
     own, long = (both.xs(name, level="method") for name in both.index.unique("method"))
-    shares = {"two answers apart, of what the teacher's are":
-              [x["student_apart"] / x["teacher_apart"] for x in (own, long)]}
-    shares |= {words: [1 - x[near] / x[far] for x in (own, long)] for (near, far), words in GAINS.items()
-               if long[[near, far]].notna().all(axis=None)}
-    lines = ([words, *("not measured" if np.isnan(x[k]) else f"{x[k]:.0%}" for k in own.index for x in pair)]
-             for words, pair in shares.items())
+    mine, shares = read_shares(own), read_shares(long)
+    lines = ([words, *("not measured" if np.isnan(x[k]) else f"{x[k]:.0%}" for k in own.index for x in (mine[words], of))]
+             for words, of in shares.items() if of.notna().all())
     fails = [~effects.student_sees(x).drop(columns=[] if x["repaired"].notna().all() else "repairs")
              for x in (own, long)]
     student = reference.about["plan"].get("student_steps", reference.about["steps"])

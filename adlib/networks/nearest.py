@@ -16,10 +16,9 @@ class NearestPatch(nn.Module):
     Parameters
     ----------
     teacher : Teacher
-    sampling_ratio : float
-        Share of the training positions that is kept, drawn at random.
-    most : int
-        Vectors of a level that are kept at most: every position of a test image is compared with all of them.
+    sampling_ratio, most : float, int
+        Share of the training positions that is kept, drawn at random, and how many of a level at most: every position
+        of a test image is compared with all of them.
     seed : int
         Of that draw.
     """

@@ -1,5 +1,7 @@
 """Tiles against slices cut by hand; blending against its promise; frames, masks and maps of letterboxed images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -239,6 +241,17 @@ def test_one_model_learns_from_all_tiles(wide):
     assert len(shown) == 24         # no tile twice before all were there
     assert shown <= tiles
     assert len(history.validation) > 0
+
+
+def test_a_look_at_the_validation_loss_costs_no_more_than_with_whole_images(wide):
+    held = replace(wide, tiles=wide.tiles | {"validation": wide.seen("validation").pick([0] * 40)})
+    assert len(held.seen("validation")) == 240
+    model, seen = STFPM(Teacher(weights="random"), seed=0), []
+    stages = recipes.stfpm(model, "smoke", steps=2, batch=4, validate_every=2)
+    validate = stages[0].validate
+    stages[0].validate = lambda batch: seen.append(len(batch.images)) or validate(batch)
+    fit(model, held, stages, log=lambda line: None, device="cpu", precision="float32")
+    assert sum(seen) == 40
 
 
 def test_the_cache_holds_the_features_of_tiles(wide):

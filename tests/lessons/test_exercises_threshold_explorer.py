@@ -12,25 +12,29 @@ DATA = (SCORES, LABELS)
 
 
 @pytest.mark.parametrize(("check", "answer", "rest", "expected"), [
-    (exercises.chance_of_a_false_alarm, ..., (), "not yet: set"),
-    (exercises.chance_of_a_false_alarm, 1 / 13, (), "right"),
-    (exercises.chance_of_a_false_alarm, 0.077, (), "right"),
-    (exercises.chance_of_a_false_alarm, 0, (), "the next one may"),
-    (exercises.chance_of_a_false_alarm, 1 / 12, (), "13 images in all"),
-    (exercises.chance_of_a_false_alarm, 0.05, (), "12 images cannot"),
-    (exercises.chance_of_a_false_alarm, 12 / 13, (), "stays below"),
-    (exercises.chance_of_a_false_alarm, 0.3, (), "which of the 13"),
-    (exercises.chance_of_a_false_alarm, "1/13", (), "one number, not str"),
+    (exercises.two_false_alarms, ..., (), "not yet: set"),
+    (exercises.two_false_alarms, 91, (), "right"),
+    (exercises.two_false_alarms, 1 / 91, (), "right"),
+    (exercises.two_false_alarms, 0.011, (), "right"),
+    (exercises.two_false_alarms, 13**2, (), "not independent"),
+    (exercises.two_false_alarms, 13, (), "how often one"),
+    (exercises.two_false_alarms, 7, (), "at least one"),
+    (exercises.two_false_alarms, 13 * 14, (), "the higher does not matter"),
+    (exercises.two_false_alarms, 78, (), "14 images in all"),
+    (exercises.two_false_alarms, 12**2, (), "make 13"),
+    (exercises.two_false_alarms, 400, (), "no 5 %"),
+    (exercises.two_false_alarms, 30, (), "which two of the 14"),
+    (exercises.two_false_alarms, "1/91", (), "one number, not str"),
     (exercises.cheapest_threshold, ..., (), "not yet: set"),
     (exercises.cheapest_threshold, 5, (), "right"),
     (exercises.cheapest_threshold, 4.5, (), "right"),
-    (exercises.cheapest_threshold, 5.1, (), "count misses"),
-    (exercises.cheapest_threshold, 2.5, (), "cost 8"),
-    (exercises.cheapest_threshold, 3.5, (), "cost 7"),
-    (exercises.cheapest_threshold, 6, (), "that is the cost there"),
-    (exercises.cheapest_threshold, 4, (), "2 misses and a false alarm"),
-    (exercises.cheapest_threshold, 9, (), "flagging nothing"),
-    (exercises.cheapest_threshold, 1, (), "count misses"),
+    (exercises.cheapest_threshold, 5.1, (), "per part"),
+    (exercises.cheapest_threshold, 2.5, (), "far rarer"),
+    (exercises.cheapest_threshold, 3.5, (), "0.445"),
+    (exercises.cheapest_threshold, 0.4, (), "that is the cost per part there"),
+    (exercises.cheapest_threshold, 4, (), "reaches it"),
+    (exercises.cheapest_threshold, 0.6, (), "flagging nothing"),
+    (exercises.cheapest_threshold, 1, (), "per part"),
     (exercises.recall_with_one_alarm, ..., DATA, "not yet: set"),
     (exercises.recall_with_one_alarm, 0.6, DATA, "right"),
     (exercises.recall_with_one_alarm, 0.3, DATA, "without any false alarm"),
@@ -91,3 +95,13 @@ def test_a_rule_for_the_threshold(capsys, answer, expected):
     found = verdict(capsys, exercises.sure_threshold, answer)
     assert expected in found
     assert found.startswith("right") == (expected == "right")
+
+
+def test_two_false_alarms_and_the_cheapest_threshold_by_counting():
+    scores = np.random.default_rng(0).random((200_000, 14))
+    both = (scores[:, 12:] > scores[:, :12].max(axis=1, keepdims=True)).all(axis=1)
+    assert both.mean() == pytest.approx(1 / 91, abs=1e-3)
+    normal, anomalous = np.array([1, 2, 3, 4]), np.array([2.5, 3.5, 5])
+    cost = {t: 0.6 * (anomalous < t).mean() + 0.98 * (normal >= t).mean() for t in (*normal, *anomalous, 4.5, 6)}
+    assert min(cost.values()) == cost[5] == cost[4.5] == pytest.approx(0.4)
+    assert cost[3.5] == pytest.approx(0.445)

@@ -114,7 +114,7 @@ KNOWN = {
         **dict.fromkeys(("1.0", "0.2", "0.5", "95 %", "1.96"), GIVEN)},
     "08_threshold_explorer": {
         "1.2": MEASURED, "8 %": lambda: 100 / 13,
-        **dict.fromkeys(("10 %", "0.1 %", "5 %", "1 %", "99.9 %", "2.5", "3.5"), GIVEN)},
+        **dict.fromkeys(("10 %", "0.1 %", "5 %", "1 %", "2 %", "99.9 %", "2.5", "3.5"), GIVEN)},
     "09_results": {
         "0.8": MEASURED, "98.6": paper("destseg", "image_auroc", paper="DeSTSeg"),
         "0.4": paper("destseg", "image_auroc", paper="DeSTSeg", column="spread"),

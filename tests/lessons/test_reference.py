@@ -141,7 +141,10 @@ def test_the_comparison_by_hand():
         "plan": {"copies": 4, "lr": 0.006, "student_steps": 400}}, long), steps=100)
     about["plan"] = {"copies": 4, "lr": 0.006}
     assert "4 copies of each image, as in the lesson, a learning rate of 0.006" in reference.describe_training(about)
-    assert "no reference" in reference.say_beside(short, None, steps=100)
+    said = reference.say_alone(reference.Reference(torch.nn.Identity(), about | {"category": "bolt"}, long))
+    assert said.startswith("Your images have no reference. This is of the one of *bolt*, on that category's held-back ")
+    assert "| the same inside corruptions | 50% | -50% |" in said
+    assert "behind masks" not in said, "what was not measured"
 
 
 def test_what_changed_by_hand():

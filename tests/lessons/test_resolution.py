@@ -182,6 +182,18 @@ def test_a_larger_image_is_told_beside_tiles():
         assert tell(both) == tell(photographed())       # they are about one size
 
 
+def test_the_ways_are_drawn_with_their_seeds():
+    rows = photographed()
+    figure = plots.ways_on_parts(rows)
+    assert len(figure.axes) == 2 * rows["category"].nunique()
+    ways = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert ways == ["128 px, whole", "128 px and 3 x 3 tiles", "128 px, whole,\n900 steps"]
+    marks = {(round(float(line.get_xdata()[0]), 4), line.get_marker()) for line in figure.axes[0].lines}
+    own = rows[(rows["category"] == rows["category"].iloc[0]) & (rows["method"] == "rd4ad")]
+    means = own.groupby(["tiles", "steps"])["image_auroc"].mean()
+    assert {(round(mean, 4), "^") for mean in means} <= marks
+
+
 def test_the_error_of_a_paired_difference():
     dice = torch.Generator().manual_seed(0)
     labels = torch.arange(120) < 70

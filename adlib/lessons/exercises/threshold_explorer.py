@@ -7,32 +7,36 @@ from adlib.lessons.exercises import is_number, judge, try_out
 from adlib.metrics import alarms_allowed
 
 
-def chance_of_a_false_alarm(answer: object) -> None:
-    """Lesson 08, exercise 1: the maximum of 12 normal validation scores as threshold."""
+def two_false_alarms(answer: object) -> None:
+    """Lesson 08, exercise 1: the maximum of 12 normal validation scores as threshold, two further normal images."""
     hints = {
-        0.0: "none of these 12 lies above it, but the next one may",
-        1 / 12: "nearly: there are 13 images in all, the new one counts too (and three decimals, please)",
-        0.05: "that is what one would like to promise; 12 images cannot",
-        12 / 13: "that is the chance that it stays below",
-        0.5: "the threshold is the largest, not the middle one",
-        13: "a chance lies between 0 and 1",
+        169: "they are not independent: both are held against the same twelve images, and where the first is flagged, "
+             "the threshold tends to lie low",
+        13: "that is how often one of them is",
+        7: "that often the highest of all 14 is one of the two: at least one is flagged, not both",
+        182: "nearly: which of the two is the higher does not matter",
+        66: "there are 14 images in all, both new ones count",
+        78: "there are 14 images in all, both new ones count",
+        144: "twelve images and a new one make 13; and the two alarms share a threshold",
+        400: "0.05 squared? twelve images promise no 5 %, and the two alarms share a threshold",
     }
-    judge(answer, 1 / 13, "each of the 13 is equally likely to be the largest", hints,
-          "which of the 13 images, the new one included, is the largest?")
+    said = is_number(answer) and abs(float(answer) - 1 / 91) < 2e-4      # as a chance
+    judge(91 if said else answer, 91, "of 91 pairs of 14 images, each is equally likely to be the two highest", hints,
+          "which two of the 14 images are the highest? how many pairs are there?")
 
 
 def cheapest_threshold(answer: object) -> None:
-    """Lesson 08, exercise 2: normal 1, 2, 3, 4; anomalous 2.5, 3.5, 5; a miss costs 3, a false alarm 4."""
+    """Lesson 08, exercise 2: normal 1, 2, 3, 4; anomalous 2.5, 3.5, 5; a miss 30, a false alarm 1, 2 % anomalous."""
     hints = {
-        2.5: "no miss, but the two false alarms cost 8",
-        3.5: "a miss and a false alarm cost 7",
-        6.0: "that is the cost there; the question is the threshold",
-        4.0: "the normal image at 4 reaches it: 2 misses and a false alarm",
-        9.0: "that is the cost of flagging nothing; one image can be found without a false alarm",
+        2.5: "that is the cheapest on these seven images; on the belt defects are far rarer than three in seven",
+        3.5: "per part 0.02 x 30 x 1/3 + 0.98 x 1/4 = 0.445; one threshold costs less",
+        0.4: "that is the cost per part there; the question is the threshold",
+        4.0: "the normal image at 4 reaches it: two misses of three and a false alarm of four",
+        0.6: "that is the cost of flagging nothing; one image can be found without a false alarm",
     }
     right = float(answer) if is_number(answer) and 4 < float(answer) <= 5 else 5.0      # they all flag the same images
-    judge(answer, right, "two misses, 6, and no false alarm", hints,
-          "count misses and false alarms at 2.5, 3.5 and 5 and above all: elsewhere it can only cost as much or more")
+    judge(answer, right, "0.4 per part: two thirds of the misses, and no false alarm", hints,
+          "per part: 0.02 x 30 x the share of misses + 0.98 x the share of false alarms, at 2.5, 3.5 and 5 and above all")
 
 
 def recall_with_one_alarm(answer: object, scores: np.ndarray, labels: np.ndarray) -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 from adlib.data import Tiles
 from adlib.data.tiles import OVERLAP
 from adlib.explorer.quantize import CMAP
-from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, OUTLINE, QUIET, new_figure, picture
+from adlib.lessons.plots import ACCENT, ANOMALOUS, METHOD_MARKS, NORMAL, OUTLINE, QUIET, new_figure, picture
+from adlib.lessons.quotes.resolution import spell_setting
+from adlib.settings import METRIC_NAMES
 
 LEVEL_MARKS = [(NORMAL, "o"), ("#de8f05", "s"), (ANOMALOUS, "^"), ("#029e73", "D")]
 TILE_MARKS = {1: (NORMAL, "o"), 2: ("#de8f05", "s"), 3: (ANOMALOUS, "^")}
@@ -148,3 +150,41 @@ def cost_quality(rows: pd.DataFrame, *, subset: str = "smallest third") -> Figur
     axes[0, 0].legend(handles=marks, title="tiles", frameon=False, fontsize=8)
     axes[0, 1].legend(handles=sizes, title="image size", frameon=False, fontsize=8)
     return figure
+
+
+def ways_on_parts(rows: pd.DataFrame) -> Figure:
+    """Image AUROC and pixel AP on real parts, a row of panels per category, from photographs.csv.
+
+    A line of a panel is a way to see the images; on it a mark per method, with a bar from its worst to its best seed.
+    """
+    from matplotlib.lines import Line2D
+
+    categories = rows["category"].unique()
+    figure, axes = new_figure(len(categories), 2, width=4.2, height=2.9)
+    for line, category in zip(axes, categories, strict=True):
+        of_category = rows[rows["category"] == category]
+        ways = list(dict.fromkeys(way for _, way in sorted(
+            ((size, steps, tiles), spell_way(size, tiles, steps)) for size, tiles, steps in
+            of_category[["image_size", "tiles", "steps"]].drop_duplicates().itertuples(index=False))))
+        methods = [name for name in METHOD_MARKS if name in set(of_category["method"])]
+        for ax, number in zip(line, ("image_auroc", "pixel_ap"), strict=True):
+            for k, name in enumerate(methods):
+                colour, marker = METHOD_MARKS[name]
+                own = of_category[of_category["method"] == name]
+                for (size, tiles, steps), group in own.groupby(["image_size", "tiles", "steps"]):
+                    y = ways.index(spell_way(size, tiles, steps)) + 0.15 * (k - (len(methods) - 1) / 2)
+                    ax.hlines(y, group[number].min(), group[number].max(), color=colour, lw=1)
+                    ax.plot(group[number].mean(), y, marker=marker, color=colour, ms=5, ls="")
+            for y in range(1, len(ways)):
+                ax.axhline(y - 0.5, color="0.9", lw=0.8)
+            ax.set(ylim=(len(ways) - 0.5, -0.5), xlabel=METRIC_NAMES[number], yticks=range(len(ways)),
+                   yticklabels=ways if number == "image_auroc" else [])
+        line[0].set_title(category, loc="left")
+    marks = [Line2D([], [], color=colour, marker=marker, ls="", label=name)
+             for name, (colour, marker) in METHOD_MARKS.items() if name in set(rows["method"])]
+    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks), frameon=False, fontsize=9)
+    return figure
+
+
+def spell_way(size: int, tiles: int, steps: int) -> str:
+    return spell_setting(size, tiles) + (f",\n{steps:,} steps" if steps else "")
