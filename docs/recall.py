@@ -60,7 +60,7 @@ def revealed(cells: list[NotebookNode], name: str) -> str:
     for cell in cells:
         if cell.cell_type == "code" and "reveal" in cell.source and f'"{name}"' in cell.source:
             for output in cell.outputs:
-                told = re.search(r"This run says: (.*)", output.get("data", {}).get("text/plain", ""))
+                told = re.search(r"The answer: (.*)", output.get("data", {}).get("text/plain", ""))
                 if told:
                     return told[1]
     return ""

@@ -59,8 +59,9 @@ def prediction(folder: Path) -> tuple:
     from adlib.explorer.predictions import Finding, ask
 
     form = ask("01-x", "What will it become?", ["nothing", "a third"], out_dir=folder)
-    found = Finding("01-x", form.question, "not answered", "This run says: a third. From [`demo.csv`](results/demo.csv), "
-                    "for [02](02_destseg.ipynb) and [09](09_results.ipynb).", folded=True)
+    found = Finding("01-x", form.question, "not answered", "The answer: a third. From "
+                    "[`demo.csv`](results/demo.csv), for [02](02_destseg.ipynb) and [09](09_results.ipynb).",
+                    folded=True)
     return (new_output("display_data", data={"text/html": form._form(), "text/plain": "x"}),
             new_output("display_data", data={"text/html": found._repr_html_(), "text/plain": repr(found)}))
 
@@ -222,7 +223,7 @@ def test_the_first_sentence_of_a_caption_is_whole():
 def test_a_lesson_folds_what_its_run_found(book):
     folds = re.findall(r"<details data-adlib-finding=.*?</details>", page(book, "lessons/01_stfpm.html"), re.S)
     assert len(folds) == 1
-    assert "This run says: a third." in folds[0]
+    assert "The answer: a third." in folds[0]
     assert re.search(r'From <code[^>]*>.*?demo\.csv.*?</code>, for <a [^>]*href="02_destseg\.html">02</a> and 09\.',
                      folds[0], re.S), "links of HTML outputs are mended, too"
 

@@ -142,7 +142,7 @@ class Finding:
         name, question = map(html.escape, (self.name, self.question))
         told = create_markdown(escape=True, plugins=["table"])(self.found if self.folded else str(self))
         return (f'<details data-adlib-finding="{name}"{"" if self.folded else " open"}>'
-                f"<summary>Show what the run found: <em>{question}</em></summary>{told}</details>")
+                f"<summary>Show the answer: <em>{question}</em></summary>{told}</details>")
 
 
 def reveal(name: str, truth: str | float | Sequence[str] | None, more: str = "") -> None:
@@ -162,7 +162,7 @@ def reveal(name: str, truth: str | float | Sequence[str] | None, more: str = "")
         parts = truth if isinstance(truth, Sequence) else [float(truth)]
         if form and form.within > 0 and not isinstance(truth, Sequence):
             parts = [round(float(truth), 0 if form.within >= 2 else 1 - floor(log10(form.within)))]     # as is asked
-        found = f"This run says: {' or '.join(form.words(x) if form else str(x) for x in parts)}."
+        found = f"The answer: {' or '.join(form.words(x) if form else str(x) for x in parts)}."
         if form and form.choices and not set(parts) <= set(form.choices):
             found += " (That is not among the answers.)"
     prediction, found = "not answered", f"{found} {more}".strip()

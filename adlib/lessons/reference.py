@@ -259,7 +259,8 @@ def say_alone(reference: Reference) -> str:
     return "\n".join([
         f"Your images have no reference. This is of the one of *{reference.about['category']}*, on that category's "
         f"held-back images ({describe_training(reference.about)}).", "",
-        as_table(["", *(f"level {k}" for k in table.index)], lines)])
+        as_table(["", *(f"level {k}" for k in table.index)], lines), "",
+        "Whether a longer training would help on *your* images, this cannot say."])
 
 
 def say_beside(table: pd.DataFrame, reference: Reference, *, steps: int) -> str:
@@ -267,8 +268,8 @@ def say_beside(table: pd.DataFrame, reference: Reference, *, steps: int) -> str:
     both = beside(table, reference)
     own, long = (both.xs(name, level="method") for name in both.index.unique("method"))
     mine, shares = read_shares(own), read_shares(long)
-    lines = ([words, *("not measured" if np.isnan(x[k]) else f"{x[k]:.0%}" for k in own.index for x in (mine[words], of))]
-             for words, of in shares.items() if of.notna().all())
+    lines = ([words, *("not measured" if np.isnan(x[k]) else f"{x[k]:.0%}" for k in own.index for x in (mine[words],
+             known))] for words, known in shares.items() if known.notna().all())
     fails = [~effects.student_sees(x).drop(columns=[] if x["repaired"].notna().all() else "repairs")
              for x in (own, long)]
     student = reference.about["plan"].get("student_steps", reference.about["steps"])

@@ -720,13 +720,13 @@ def test_the_playgrounds_are_alive_in_jupyterlab(browser, lab, tmp_path):
 
     # after Run All what the run found is folded, and opens with the answer, which counts
     finding = page.locator("details[data-adlib-finding=x]")
-    assert not finding.get_by_text("This run says: yes.").is_visible()
+    assert not finding.get_by_text("The answer: yes.").is_visible()
     page.get_by_role("radio", name="yes").check()
     page.get_by_role("slider", name="How sure?").fill("90")
     keep = page.get_by_role("button", name="Keep my prediction")
     keep.first.click()
     page.get_by_text("kept: right").wait_for()
-    assert finding.get_by_text("This run says: yes.").is_visible()
+    assert finding.get_by_text("The answer: yes.").is_visible()
     kept = {"question": "Is it?", "choice": "yes", "sure": 0.9, "late": False, "right": True}
     assert read_predictions(tmp_path) == {"x": kept}
 

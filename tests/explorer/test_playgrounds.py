@@ -436,12 +436,12 @@ def test_a_form_without_a_kernel_shows_what_was_asked(opened, tmp_path):
 @in_chromium
 def test_a_page_unfolds_what_the_run_found_once_it_was_guessed(opened, tmp_path):
     pages = [ask(name, "Is it?", ["yes", "no"], out_dir=tmp_path)._form() for name in "xy"]
-    pages += [Finding(name, "Is it?", "not answered", f"This run says: {said}.", folded=True)._repr_html_()
+    pages += [Finding(name, "Is it?", "not answered", f"The answer: {said}.", folded=True)._repr_html_()
               for name, said in {"x": "yes", "y": "no"}.items()]
     path = tmp_path / "page.html"
     path.write_text('<!doctype html><html lang="en"><meta charset="utf-8"><title>x</title>' + "\n".join(pages))
     page = opened(path, ready=".form")
-    found = [page.get_by_text("This run says: yes."), page.get_by_text("This run says: no.")]
+    found = [page.get_by_text("The answer: yes."), page.get_by_text("The answer: no.")]
     assert not found[0].is_visible()
     compare = page.get_by_role("button", name="Compare")
     assert compare.first.is_disabled()
@@ -449,7 +449,7 @@ def test_a_page_unfolds_what_the_run_found_once_it_was_guessed(opened, tmp_path)
     compare.first.click()
     found[0].wait_for()
     assert not found[1].is_visible()
-    page.get_by_text("Show what the run found").nth(1).click()       # a look without a guess
+    page.get_by_text("Show the answer").nth(1).click()       # a look without a guess
     page.wait_for_function("document.querySelectorAll('[data-adlib-static]')[1].widget.get('seen')")
     assert not page.evaluate("document.querySelector('[data-adlib-static]').widget.get('seen')")
 

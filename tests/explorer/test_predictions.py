@@ -25,7 +25,7 @@ def test_an_answer_is_kept_revealed_and_judged(tmp_path, capsys):
     assert form.note == "kept"
     assert judged_predictions(tmp_path) == []
     reveal("00-a", "no")
-    assert capsys.readouterr().out == "Prediction: no, 80 % sure: right. This run says: no.\n"
+    assert capsys.readouterr().out == "Prediction: no, 80 % sure: right. The answer: no.\n"
     form = ask("00-b", "Is that?", CHOICES, out_dir=tmp_path)
     form.answer = {"choice": 0, "sure": 0.5}
     reveal("00-b", "maybe")
@@ -39,9 +39,9 @@ def test_a_number_is_right_within_what_was_asked(tmp_path, capsys):
         form.answer = {"choice": said, "sure": 0.7}
         reveal(name, np.float32(30))
     assert capsys.readouterr().out.splitlines() == [
-        "Prediction: 12 %, 70 % sure: wrong. This run says: 30 %.",
-        "Prediction: 35.5 %, 70 % sure: right. This run says: 30 %.",
-        "Prediction: 30 %, 70 % sure: right. This run says: 30 %."]
+        "Prediction: 12 %, 70 % sure: wrong. The answer: 30 %.",
+        "Prediction: 35.5 %, 70 % sure: right. The answer: 30 %.",
+        "Prediction: 30 %, 70 % sure: right. The answer: 30 %."]
     assert judged_predictions(tmp_path) == [(0.7, False), (0.7, True), (0.7, True)]
     form = ask("00-d", "How many?", between=(0, 6), within=0, out_dir=tmp_path)
     form.answer = {"choice": 2, "sure": 0.5}
@@ -63,8 +63,8 @@ def test_several_answers_can_be_right(tmp_path, capsys):
         ask("00-a", "Is it?", CHOICES, out_dir=tmp_path).answer = {"choice": said, "sure": 0.5}
         reveal("00-a", truth)
     said = capsys.readouterr().out.splitlines()
-    assert "right. This run says: yes or no." in said[0]
-    assert "wrong. This run says: yes or no." in said[1]
+    assert "right. The answer: yes or no." in said[0]
+    assert "wrong. The answer: yes or no." in said[1]
     assert "This run cannot tell." in said[2]
     assert "That is not among the answers" in said[3]
 
@@ -81,8 +81,8 @@ def test_without_an_answer_a_notebook_goes_on(tmp_path, capsys):
     reveal("00-a", None)
     reveal("never-asked", "yes")
     assert capsys.readouterr().out.splitlines() == [
-        "Prediction: not answered. This run says: no.", "Prediction: not answered. This run cannot tell.",
-        "Prediction: not answered. This run says: yes."]
+        "Prediction: not answered. The answer: no.", "Prediction: not answered. This run cannot tell.",
+        "Prediction: not answered. The answer: yes."]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,13 +99,13 @@ def test_what_the_run_found_is_folded_until_there_is_an_answer(tmp_path, monkeyp
     form.answer = {"choice": 1, "sure": 0.8}
     reveal("00-a", "a < b")
     reveal("never-asked", "yes")
-    parts = re.compile("<details data-adlib-finding=(.*)><summary>Show what the run found: <em>.*</em></summary>"
+    parts = re.compile("<details data-adlib-finding=(.*)><summary>Show the answer: <em>.*</em></summary>"
                        "<p>(.*)</p>\n</details>")
     fold, told = zip(*(parts.fullmatch(x).groups() for x in shown), strict=True)
     assert fold == ('"00-a"', '"00-a" open', '"never-asked" open')
-    assert told == ("This run says: a &lt; b. By far.",
-                    "Prediction: a &lt; b, 80 % sure: right. This run says: a &lt; b.",
-                    "Prediction: not answered. This run says: yes.")
+    assert told == ("The answer: a &lt; b. By far.",
+                    "Prediction: a &lt; b, 80 % sure: right. The answer: a &lt; b.",
+                    "Prediction: not answered. The answer: yes.")
 
 
 def test_what_the_run_found_may_hold_a_table(tmp_path, monkeypatch):

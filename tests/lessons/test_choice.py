@@ -70,6 +70,22 @@ def test_photographs_beside_drawn_defects():
     assert choice.say_photographs(read_published(), rows.query("method == 'stfpm'")).startswith("No paper")
 
 
+def test_real_parts_beside_drawn_defects():
+    def rows(values: dict, **about) -> pd.DataFrame:
+        return pd.DataFrame([{"category": category, "method": method, "seed": s, "image_auroc": x + 0.01 * s,
+                              "pixel_ap": x / 2} | about for (category, method), x in values.items() for s in (0, 1)])
+
+    drawn = rows({("a", "stfpm"): 0.9, ("a", "destseg"): 0.8, ("b", "stfpm"): 0.7, ("b", "destseg"): 0.6})
+    plain = {"image_size": 128, "tiles": 1, "steps": 0}
+    parts = pd.concat([rows({("tire", "stfpm"): 0.5, ("tire", "destseg"): 0.7}, **plain),
+                       rows({("tire", "stfpm"): 0.8}, **plain | {"image_size": 256, "steps": 2000})])
+    said = choice.say_real_parts(parts, tables.fill_columns(drawn))
+    assert "| stfpm | 0.0 | 20.0 | 0.0 | 10.0 |" in said
+    assert "| destseg | 10.0 | 0.0 | 5.0 | 0.0 |" in said
+    assert "in image AUROC stfpm, which on real parts is 20.0 points behind on *tire*; in pixel AP stfpm" in said
+    assert "stfpm in image AUROC on *tire* (256 px, whole, 2,000 steps: 0.805)" in said
+
+
 def test_prices_and_trust_follow_the_extracts():
     rows, verdicts = quotes.read_quoted("demo"), quotes.read_quoted("verdicts")
     if not len(rows) or not len(verdicts):

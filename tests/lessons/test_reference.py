@@ -145,6 +145,7 @@ def test_the_comparison_by_hand():
     assert said.startswith("Your images have no reference. This is of the one of *bolt*, on that category's held-back ")
     assert "| the same inside corruptions | 50% | -50% |" in said
     assert "behind masks" not in said, "what was not measured"
+    assert said.endswith("this cannot say.")
 
 
 def test_what_changed_by_hand():

@@ -36,7 +36,7 @@ def cheapest_threshold(answer: object) -> None:
     }
     right = float(answer) if is_number(answer) and 4 < float(answer) <= 5 else 5.0      # they all flag the same images
     judge(answer, right, "0.4 per part: two thirds of the misses, and no false alarm", hints,
-          "per part: 0.02 x 30 x the share of misses + 0.98 x the share of false alarms, at 2.5, 3.5 and 5 and above all")
+          "per part 0.02 x 30 x the share of misses + 0.98 x that of false alarms, at 2.5, 3.5 and 5 and above all")
 
 
 def recall_with_one_alarm(answer: object, scores: np.ndarray, labels: np.ndarray) -> None:

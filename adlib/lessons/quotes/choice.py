@@ -1,5 +1,6 @@
 """Lesson 09: which method for whom, and how far the answer carries, from the extracts and the papers' tables."""
 
+from itertools import product
 from math import ceil, sqrt
 
 import pandas as pd
@@ -8,7 +9,8 @@ from adlib.lessons.ablations import find_grid
 from adlib.lessons.failures import MISS, SMALL
 from adlib.lessons.paper_comparison import compare_with_paper, select_rows
 from adlib.lessons.quotes import as_table, kind_of_categories, link, listing, method_order, percent
-from adlib.lessons.quotes.results import BASELINE, means_of
+from adlib.lessons.quotes.resolution import spell_setting
+from adlib.lessons.quotes.results import BASELINE, means_of, regret
 from adlib.runs import report, tables
 from adlib.settings import METRIC_NAMES
 
@@ -147,3 +149,31 @@ def say_kinds_of_trust(verdicts: pd.DataFrame, rows: pd.DataFrame) -> str:
     return (f"Normal test images that alarmed at the threshold of the held-back ones, over all {len(verdicts)} runs: "
             f"{shares}. So check a threshold on images of another day before you trust it. The choice above rests on "
             f"{rows['seed'].nunique()} seeds and {rows['category'].nunique()} categories.")
+
+
+def say_real_parts(rows: pd.DataFrame, drawn: pd.DataFrame) -> str:
+    """The regret table of the sweep's drawn defects, `drawn`, beside that of the real parts of photographs.csv."""
+    plain = rows[(rows["tiles"] == 1) & (rows["steps"] == 0) & (rows["image_size"] == rows["image_size"].min())]
+    shown, heads, columns, told = ("image_auroc", "pixel_ap"), [], [], []
+    for metric in shown:
+        lost = tables.in_points(regret(means_of(drawn, metric))).mean(axis=1)
+        means = plain.pivot_table(index="method", columns="category", values=metric)[plain["category"].unique()]
+        parts = tables.in_points(regret(means))
+        heads += [f"{METRIC_NAMES[metric]}: drawn", *(f"*{part}*" for part in parts)]
+        columns += [lost, *(parts[part] for part in parts)]
+        choice = lost.idxmin()
+        told.append(f"in {METRIC_NAMES[metric]} {choice}, which on real parts is "
+                    + listing(f"{parts.at[choice, part]:.1f} points behind on *{part}*" for part in parts))
+    lines = [[name, *(f"{column.get(name, float('nan')):.1f}" for column in columns)]
+             for name in method_order(plain["method"])]
+    ways = rows.groupby(["category", "method", "image_size", "tiles", "steps"], sort=False)[list(shown)].mean()
+    best = []
+    for part, metric in product(plain["category"].unique(), shown):
+        name, size, tiles, steps = ways.loc[part][metric].idxmax()
+        best.append(f"{name} in {METRIC_NAMES[metric]} on *{part}* ({spell_setting(size, tiles)}"
+                    f"{f', {steps:,} steps' if steps else ''}: {ways.loc[part][metric].max():.3f})")
+    return (f"Points behind the best, all whole images of {listing_of(plain, 'image_size')} px with the same recipes: "
+            f"the mean over the demo's categories, and two real parts ({link('photographs')}, lesson 10):\n\n"
+            f"{as_table(['always', *heads], lines)}\n\nOn drawn defects the least is lost by always taking, "
+            f"{'; '.join(told)}. So do not carry a ranking over. The best of all ways that were measured: "
+            f"{listing(best)}.")
