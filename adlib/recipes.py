@@ -190,8 +190,8 @@ def choose_start(model: DeSTSeg | ReverseDistillation, category: Category, start
         share = compare_means(seen, held or seen)
         start = "mean" if share < START_BELOW and model.teacher.signed else "none"
         why = "" if share >= START_BELOW or start == "mean" else ", since this teacher has no negative features"
-        print(f"mean per position: {share:.2f} of the distance of one vector; the student starts from "
-              f"{'it' if start == 'mean' else 'random weights'}{why}")
+        print(f"mean per position: {share:.2f} of the distance of one vector, {START_BELOW} asked; the student starts "
+              f"from {'it' if start == 'mean' else 'random weights'}{why}")
     if start == "mean":
         model.start_from_mean(seen)
     return start

@@ -4,7 +4,7 @@ A cosine has an easy way out: the direction that all images share. Every distanc
 validation images of 1 - cos to the teacher's features, with another answer in the student's place each time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import torch
@@ -145,58 +145,70 @@ def measure_masks(model: MaskedRD, category: Category, twin: MaskedRD | None, *,
 
 
 @torch.no_grad()
-def probe_embedding(model: ReverseDistillation, bottleneck: nn.Module, category: Category, *,
-                    strengths: tuple[float, ...] = (0.1, 1.0, 10.0)) -> dict[str, list[float]]:
-    """What a linear probe reads off the embedding of a bottleneck, without a decoder: ridge regression.
+def probe_embeddings(model: ReverseDistillation, bottlenecks: Mapping[str, Callable[[Pyramid], Tensor]],
+                     category: Category, *, strengths: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0),
+                     ) -> dict[str, dict[str, list[float]]]:
+    """What a linear probe reads off the embedding of each bottleneck, without a decoder: ridge regression.
 
     It learns on the training images to guess the teacher's features of an image, and is asked about held-back ones. In
-    its dual form a guess is the mean plus a mix of what training images have beyond it, and the mix is the same at all
-    levels.
+    its dual form a guess is the mean plus a mix of what training images have beyond it.
 
     Parameters
     ----------
     model : ReverseDistillation
         Whose teacher's features are guessed.
-    bottleneck : nn.Module
-        From the teacher's pyramid to the embedding: the model's own, or another one in its place.
+    bottlenecks : dict
+        From the teacher's pyramid to an embedding: the model's own, or others in its place.
     category : Category
     strengths : tuple of float
-        Of the ridge, in mean squared lengths of the (centred) embeddings. That which guesses each training image best
-        from all others is taken.
+        Of the ridge, in mean squared lengths of the (centred) embeddings. At each level that is taken which guesses
+        each training image best from all others.
 
     Returns
     -------
-    dict
-        Per level: `distance` of the guesses to the teacher's features, and how far those of two images are `apart`, as
-        a share of how far the teacher's are.
+    dict of dict
+        Per bottleneck and level: `distance` of the guesses to the teacher's features, and how far those of two images
+        are `apart`, as a share of how far the teacher's are.
     """
-    known, seen = read_embeddings(model, bottleneck, category.train)
-    asked, truth = read_embeddings(model, bottleneck, category.validation)
-    mean, means = known.mean(dim=0), [t.mean(dim=0) for t in seen]
-    known, asked, beyond = known - mean, asked - mean, [t - m for t, m in zip(seen, means, strict=True)]
-    inner, one = known @ known.T, torch.eye(len(known), device=known.device)            # (N, N)
-    ridges = [one * strength * inner.diagonal().mean().clamp(min=1e-9) for strength in strengths]
+    known, seen = read_embeddings(model, bottlenecks, category.train)
+    asked, truth = read_embeddings(model, bottlenecks, category.validation)
+    own_apart = mean_distance(truth, next_image(truth))
+    found = {}
+    for name in bottlenecks:
+        guesses = [guess_by_ridge(known[name], t, asked[name], strengths) for t in seen]
+        apart = zip(mean_distance(guesses, next_image(guesses)), own_apart, strict=True)
+        found[name] = {"distance": mean_distance(truth, guesses), "apart": [guess / own for guess, own in apart]}
+    return found
 
-    def left_out(ridge: Tensor) -> float:       # squared errors of guesses of each image from all others, over levels
+
+def guess_by_ridge(known: Tensor, seen: Tensor, asked: Tensor, strengths: tuple[float, ...]) -> Tensor:
+    """Features (V, C, H, W) for embeddings `asked`, (V, D), learnt from (N, D) `known` and (N, C, H, W) `seen`."""
+    mean, beyond = known.mean(dim=0), seen - seen.mean(dim=0)
+    known, asked = known - mean, asked - mean
+    inner, one = known @ known.T, torch.eye(len(known), device=known.device)            # (N, N)
+
+    def left_out(ridge: Tensor) -> float:       # squared error of guesses of each image from all others
         hat = torch.linalg.solve(inner + ridge, inner)
         own = (hat.diagonal() + 1 / len(hat))[:, None]      # an image's share in its own guess, by the mean as well
-        return sum(float((((one - hat) @ t.flatten(1)) / (1 - own)).square().sum() / t.square().sum()) for t in beyond)
+        return float((((one - hat) @ beyond.flatten(1)) / (1 - own)).square().sum())
 
+    ridges = [one * strength * inner.diagonal().mean().clamp(min=1e-9) for strength in strengths]
     mix = torch.linalg.solve(inner + min(ridges, key=left_out), known @ asked.T).T      # (V, N): of each held-back one
-    guesses = [m + torch.einsum("vn,nchw->vchw", mix, t) for m, t in zip(means, beyond, strict=True)]
-    apart = zip(*(mean_distance(x, next_image(x)) for x in (guesses, truth)), strict=True)
-    return {"distance": mean_distance(truth, guesses), "apart": [guess / own for guess, own in apart]}
+    return seen.mean(dim=0) + torch.einsum("vn,nchw->vchw", mix, beyond)
 
 
-def read_embeddings(model: nn.Module, bottleneck: nn.Module, images: Tensor, *,
-                    batch: int = 32) -> tuple[Tensor, Pyramid]:
-    """Embeddings, (N, D), and the features that the student is compared with, (N, C_k, H_k, W_k) per level."""
-    embedded, features = [], []
+def read_embeddings(model: nn.Module, bottlenecks: Mapping[str, Callable[[Pyramid], Tensor]], images: Tensor, *,
+                    batch: int = 32) -> tuple[dict[str, Tensor], Pyramid]:
+    """Embeddings, (N, D) each, and the features that the student is compared with, (N, C_k, H_k, W_k) per level."""
+    embedded, features = {name: [] for name in bottlenecks}, []
     for chunk in images.split(batch):
         x = on_device(model, chunk)
-        embedded.append(bottleneck(model.teacher(x)).flatten(1))
+        pyramid = model.teacher(x)
+        for name, bottleneck in bottlenecks.items():
+            embedded[name].append(bottleneck(pyramid).flatten(1))
         features.append(model.features(x)[0])
-    return torch.cat(embedded), [torch.cat(level) for level in zip(*features, strict=True)]
+    return ({name: torch.cat(of) for name, of in embedded.items()},
+            [torch.cat(level) for level in zip(*features, strict=True)])
 
 
 def student_sees(table: pd.DataFrame) -> pd.DataFrame:

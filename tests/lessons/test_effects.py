@@ -57,17 +57,19 @@ def test_a_copy_of_the_teacher_sees_everything_but_repairs_nothing(teacher, cate
 
 def test_the_probe_reads_what_an_embedding_holds_and_no_more(teacher, category):
     model, known = Answers(teacher, torch.clone), SimpleNamespace(train=category.train, validation=category.train)
-    told = effects.probe_embedding(model, lambda t: t[0], known, strengths=(1e-6,))
+    def probe(bottleneck, data, **strengths):
+        return effects.probe_embeddings(model, {"one": bottleneck}, data, **strengths)["one"]
+
+    told = probe(lambda t: t[0], known, strengths=(1e-6,))
     assert max(told["distance"]) < 1e-3
     assert told["apart"] == pytest.approx([1] * 3, abs=0.01)
-    silent = effects.probe_embedding(model, lambda t: torch.ones_like(t[0]), category)
+    silent = probe(lambda t: torch.ones_like(t[0]), category)
     assert max(silent["apart"]) < 1e-5
     table = effects.measure_effects({"copy": model}, category)
-    held = effects.probe_embedding(model, lambda t: t[0], category)
+    held = probe(lambda t: t[0], category)
     assert held["distance"][0] > table["own"].iloc[0] + 0.01, "images that were not learnt from are guessed"
     dice = torch.Generator().manual_seed(0)
-    random = effects.probe_embedding(model, lambda t: torch.randn(t[0].shape, generator=dice), category,
-                                     strengths=(0.01, 1e6))
+    random = probe(lambda t: torch.randn(t[0].shape, generator=dice), category, strengths=(0.01, 1e6))
     assert max(random["apart"]) < 1e-3, "where the embedding tells nothing, the mean guesses best"
 
 

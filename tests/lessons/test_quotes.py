@@ -313,9 +313,9 @@ def test_the_rule_of_small_defects_is_held_against_discs():
 def test_of_moved_parts_the_growth_is_told():
     alarms = {"nearest": [2, 2, 3, 3, 4], "stfpm": [1, 4, 4, 4, 9], "destseg": [4, 3, 10, 20, 20]}
     text = failure_cases.say_moved([0, 2, 4, 8, 16], alarms, 40, 128)
-    assert ("Moved by 2 of 128 px, the alarms of stfpm grow most (from 2 % to 10 %), those of destseg least (from 10 % "
-            "to 8 %)") in text
-    assert "Moved by 4 of 128 px, the alarms of destseg grow most (from 10 % to 25 %), those of nearest least" in text
+    assert ("Moved by 2 of 128 px, the alarms of stfpm grow most (from 2 % to 10 %); those of destseg go from 10 % "
+            "to 8 %") in text
+    assert "Moved by 4 of 128 px, the alarms of destseg grow most (from 10 % to 25 %); those of nearest go from" in text
     assert "8 of 128 px" not in text
     assert "One image more or less is 2.5 %" in text
     calm = failure_cases.say_moved([0, 2, 4, 8, 16], {"nearest": [2] * 5, "stfpm": [3] * 5}, 40, 128)
@@ -335,5 +335,7 @@ def test_causes_with_another_images_mask():
     changed = failure_cases.say_swapped({("too faint", "too small"): 1, ("too small", "too faint"): 1})
     assert "the causes follow the mask" in changed
     assert "No cause becomes more frequent" in changed
+    faint = failure_cases.say_swapped({("too faint", "too faint"): 75, ("too small", "too faint"): 53})
+    assert "Nearly all become *too faint*, whatever they were." in faint
     assert failure_cases.share_kept({}) is None
     assert "nothing to swap" in failure_cases.say_swapped({})

@@ -73,7 +73,7 @@ def share_of_other_verdicts(answer: object, ahead: dict[int, float], behind: dic
         100 * right: "as a share, not percent",
         100 * float(x.mean() - y.mean()): "that is the difference of the means; count pairs",
     }
-    judge(answer, right, f"{wins.sum()} of {wins.size} papers with one seed each would say the opposite", hints,
+    judge(answer, right, f"{wins.sum()} of {wins.size} pairs of seeds would say the opposite", hints,
           "compare every seed of the one with every seed of the other: y[None] > x[:, None], and take the mean")
 
 

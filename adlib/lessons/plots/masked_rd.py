@@ -55,6 +55,7 @@ def costs_of_hiding(found: dict[str, tuple[Tensor, Tensor]]) -> Figure:
         ax.annotate(f"{costs.mean():+.4f}", (costs.mean(), row - 0.34), ha="center", va="bottom", fontsize=8.5)
     ax.set(yticks=range(len(found)), yticklabels=list(found), ylim=(len(found) - 0.5, -0.7),
            xlabel="1 - cos to the teacher, hidden less visible positions")
+    ax.locator_params(axis="x", nbins=6)
     return figure
 
 

@@ -19,8 +19,9 @@ def say_origin(rows: pd.DataFrame) -> str:
     """Which runs ablations.csv holds."""
     columns = ("category", "budget", "backbone", "image_size")
     same = {name: listing(map(str, sorted(set(rows[name])))) for name in columns}
-    return (f"{len(rows)} runs, category *{same['category']}*, budget `{same['budget']}`, {same['backbone']} at "
-            f"{same['image_size']} px, {rows['seed'].nunique()} seeds, {rows['threads'].max():.0f} thread each on "
+    return (f"The extract: {len(rows)} runs of all its tables, category *{same['category']}*, budget "
+            f"`{same['budget']}`, {same['backbone']} at {same['image_size']} px, {rows['seed'].nunique()} seeds, "
+            f"{rows['threads'].max():.0f} thread each on "
             f"{listing(sorted(set(rows['cpu'])))}. The base rows are those of the reference sweep.")
 
 
@@ -62,11 +63,11 @@ def say_cosine(rows: pd.DataFrame) -> str:
     ahead = compared[compared["points"].abs() > compared["margin"]]
     per_position = sum((line["points"] > 0) == ("pixel" in line["label"]) for line in ahead.to_dict("records"))
     close = int(((ahead["points"].abs() - ahead["margin"]) < 0.1).sum())
-    against = (f" {close} of them pass their margin by less than 0.1 point. In the thread of Section 3 the flat loss "
+    against = (f" Those past it by less than 0.1 point: {close}. In the thread of Section 3 the flat loss "
                "did better; how stable either is, ReContrast's argument, is not measured."
                if 2 * per_position > len(ahead) else "")
-    return (f"{say_findings(found)}\n\nOf {len(compared)} comparisons chance (lesson 05's margin) explains "
-            f"{len(compared) - len(ahead)}; of the others the loss per position is ahead in {per_position}.{against}")
+    return (f"{say_findings(found)}\n\nOf {len(compared)} comparisons {len(compared) - len(ahead)} are within "
+            f"lesson 05's margin; of the others the loss per position is ahead in {per_position}.{against}")
 
 
 def is_left_out(setting: str) -> bool:

@@ -139,7 +139,8 @@ def say_photographs(published: pd.DataFrame, rows: pd.DataFrame) -> str:
         f"guessing would agree in {by_chance:.1f} of them.")
     head = ["paper", "number", "always", "lost there, on photographs", "lost here, against the same rivals"]
     return (f"{as_table(head, lines)}\n\n{same} DeSTSeg's own numbers are means of five seeds, the others single "
-            "ones, each from its authors' side, with larger backbones and 256 px.")
+            "ones, measured or quoted by the paper that is named (a rival's, for some), at 256 px, with larger "
+            "backbones where they are named.")
 
 
 def say_kinds_of_trust(verdicts: pd.DataFrame, rows: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ def say_moved(distances: list[int], alarms: dict[str, list[int]], n: int, size: 
             found.append(f"Moved by {d} of {size} px, no method alarms more often than before")
             continue
         rise = {m: f"from {percent(alarms[m][0], n)} to {percent(alarms[m][k], n)}" for m in (most, least)}
-        others = f", those of {least} least ({rise[least]})" if growth[least] < growth[most] else ", as for all"
+        others = f"; those of {least} go {rise[least]}" if growth[least] < growth[most] else ", as for all"
         found.append(f"Moved by {d} of {size} px, the alarms of {most} grow most ({rise[most]}){others}")
     return f"In this run: {'. '.join(found)}. One image more or less is {100 / n:.1f} %."
 
@@ -93,7 +93,9 @@ def say_swapped(pairs: Mapping[tuple[str, str], int]) -> str:
     gained = max(other, key=lambda cause: other[cause] - own[cause])
     growth = (f" What grows most is *{gained}*, from {own[gained]} to {other[gained]}."
               if other[gained] > own[gained] else " No cause becomes more frequent.")
-    worth = ("So the causes follow the mask that is given" if share < chance + 10 else
+    common = max(other, key=other.__getitem__)
+    worth = (f"Nearly all become *{common}*, whatever they were" if other[common] > 0.9 * total else
+             "So the causes follow the mask that is given" if share < chance + 10 else
              "So a part of the causes does not hang on the mask")
     return (f"Of {total} misses {share:.0f} % keep their first cause with another image's mask; if the two had nothing "
             f"to do with each other, it would be {chance:.0f} %. {worth}.{growth}")

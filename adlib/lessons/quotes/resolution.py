@@ -49,8 +49,12 @@ def say_either(numbers: dict, times: pd.Series) -> str:
         if cut.all() or not cut.any():
             return "Only one of the two was measured."
         whole, tiled = values[~cut].idxmax(), values[cut].idxmax()
+        samples = {setting: list(x) for setting, x in runs}
+        *_, margin = margins_of_two_rows(samples[whole], samples[tiled], [*samples.values()],
+                                         comparisons=len(samples) - 1)
+        apart = abs(values[whole] - values[tiled]) > margin       # NaN: no verdict
         parts.append(f"{name} {values[whole]:.3f} whole ({times[whole]:.1f}) and {values[tiled]:.3f} in tiles "
-                     f"({times[tiled]:.1f})")
+                     f"({times[tiled]:.1f}), {'beyond' if apart else 'within'} chance")
     return f"The best of either: {'; '.join(parts)}."
 
 
@@ -149,15 +153,22 @@ def longer_share(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def say_longer(rows: pd.DataFrame) -> str:
     """How much of what tiles add a longer training on whole images adds as well, from photographs.csv."""
-    rows, parts = of_smallest_size(rows), []
+    rows, parts, lone = of_smallest_size(rows), [], []
     for m in ("image_auroc", "pixel_ap"):
         parts += [f"{100 * gain['longer']:+.1f} of {100 * gain['tiles']:+.1f} points {METRIC_NAMES[m]} ({method} on "
                   f"{category})" for (category, method), gain in longer_share(rows, m).iterrows()]
     steps = rows.loc[rows["steps"] > 0, "steps"].unique()
     seeds = rows[rows["steps"] > 0].groupby(["category", "method"])["seed"].nunique()
+    for (category, method), own in rows.groupby(["category", "method"], sort=False):
+        means = own.groupby(["steps", "tiles"])[["image_auroc", "iap"]].mean()
+        if own["steps"].any() and means.loc[0, "image_auroc"].iloc[-1] <= means.loc[0, "image_auroc"].iloc[0]:
+            change = 100 * (means.loc[(own["steps"].max(), 1)] - means.loc[(0, 1)])
+            lone.append(f" Where tiles bring no image AUROC ({method} on {category}), a longer training changes it by "
+                        f"{change['image_auroc']:+.1f} points, and IAP by {change['iap']:+.1f}.")
     return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}, means over "
-            f"{say_seeds(seeds)}: that much is the longer training, and the rest is not reached by it at this length. "
-            "(Try a longer training before you tile; it costs time once, and nothing for an image that is judged.)"
+            f"{say_seeds(seeds)}: that much is the longer training, and the rest is not reached by it at this length."
+            f"{''.join(lone)} (Try a longer training before you tile; it costs time once, nothing for an image that "
+            "is judged.)"
             if parts else "No whole image of this extract was trained as long as tiles are.")
 
 

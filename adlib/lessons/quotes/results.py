@@ -122,7 +122,7 @@ def spell_strict(found: Collection[Samples], categories: int) -> str:
     for means in ([*leads(each).values()] for each in found):
         spread = stdev(means) if len(means) > 1 else 0.0
         passed += spread > 0 and abs(fmean(means)) > needed * spread / sqrt(len(means))
-    return f"if it did, it would ask for a t beyond {needed:.1f}, which {passed} of them pass."
+    return f"if it did, it would ask for a t beyond {needed:.1f}, passed by {passed} of them."
 
 
 # Methods and categories
@@ -149,7 +149,8 @@ def say_reverse_distillations(rows: pd.DataFrame) -> str:
     """RD4AD and masked RD against the baseline, and each other."""
     pair = say_against(rows, "masked_rd", "rd4ad", METRICS, comparisons=len(METRICS))
     return " ".join([say_beside_baseline(rows, "rd4ad"), say_beside_baseline(rows, "masked_rd"),
-                     f"Masked RD less RD4AD, in points, {pair}.", say_where(rows, "masked_rd", "rd4ad", "image_auroc"),
+                     f"Masked RD less RD4AD, in points (a family of {len(METRICS)}), {pair}.",
+                     say_where(rows, "masked_rd", "rd4ad", "image_auroc"),
                      say_where(rows, "masked_rd", "rd4ad", "pixel_ap")])
 
 
@@ -223,7 +224,7 @@ def say_regret(rows: pd.DataFrame, metrics: list[str]) -> str:
         "Points behind the best method of each category, if you always choose the same one:", "",
         as_table(["always", *(head for m in metrics for head in (f"{METRIC_NAMES[m]}: mean", "worst"))], lines), "",
         f"The least mean loss: {listing(best)}. The best of several noisy means is itself flattered (section 10), so "
-        "these losses are somewhat too large. Beware: the defects here are drawn, and DeSTSeg alone trains on drawn "
+        "on average these losses are too large. Beware: the defects here are drawn, and DeSTSeg alone trains on drawn "
         "defects."])
 
 
