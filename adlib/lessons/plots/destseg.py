@@ -200,13 +200,12 @@ def mask_statistics(coverage: np.ndarray, regions: np.ndarray) -> Figure:
     most, middle = max(3, regions.max()), np.median(regions[filled])
     edges = np.unique(np.geomspace(1, most + 1, 16).round())       # integers, so that no bin stays empty
     number.hist(regions[filled], edges, color=NORMAL)
-    number.axvline(middle, color=ACCENT, ls="--", lw=1, label=f"median {middle:g}")
+    number.axvline(middle, color=ACCENT, ls="--", lw=1)
     ticks = [n for n in (1, 3, 10, 30, 100, 300) if n <= most]
-    number.set(xscale="log", xlabel="regions of a mask that is not empty", ylabel="masks")
+    number.set(xscale="log", xlabel="regions of a mask that is not empty", ylabel="masks", title=f"median {middle:g}")
     number.set(xticks=ticks, xticklabels=[str(n) for n in ticks])
     number.minorticks_off()
-    for ax in axes.flat:
-        ax.legend(loc="upper right")
+    share.legend(loc="upper right")
     return figure
 
 

@@ -9,7 +9,7 @@ from adlib.lessons.plots import ACCENT, ANOMALOUS, NORMAL, QUIET, new_figure, pi
 
 
 def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: tuple[float, float] | None = None,
-         names: list[str] | None = None, masks: Tensor | None = None) -> Figure:
+         apart: str = "", names: list[str] | None = None, masks: Tensor | None = None) -> Figure:
     """Images in rows, a column per set of maps, all on one colour scale with its bar.
 
     Parameters
@@ -20,6 +20,8 @@ def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: 
         Of the colour bar, with the unit.
     limits : (float, float), optional
         Of the colours; by default from the smallest to the largest value of all columns.
+    apart : str
+        Name of the first column, if that has a scale of its own, from its smallest to its largest value.
     names : list of str, optional
         Of the images.
     masks : (B, 256, 256) bool tensor, optional
@@ -31,9 +33,12 @@ def map_grid(images: Tensor, columns: dict[str, Tensor], *, label: str, limits: 
         mask = None if masks is None else masks[n]
         picture(row[0], images[n].cpu(), mask=mask, title=names[n] if names else "")
         for ax, (name, maps) in zip(row[1:], columns.items(), strict=True):
-            shown = picture(ax, maps[n].cpu(), mask=mask, cmap=CMAP, vmin=low, vmax=high, interpolation="nearest",
-                            title=name if n == 0 else "")
-    figure.colorbar(shown, ax=axes[:, 1:], label=label, shrink=0.9, pad=0.02, aspect=25)
+            ends = (float(maps.min()), float(maps.max())) if name == apart else (low, high)
+            shown = picture(ax, maps[n].cpu(), mask=mask, cmap=CMAP, vmin=ends[0], vmax=ends[1],
+                            interpolation="nearest", title=name if n == 0 else "")
+    if apart:
+        figure.colorbar(axes[0, 1].images[0], ax=axes[:, 1], shrink=0.9, pad=0.05, aspect=25)
+    figure.colorbar(shown, ax=axes[:, 2 if apart else 1:], label=label, shrink=0.9, pad=0.02, aspect=25)
     return figure
 
 
