@@ -38,9 +38,9 @@ def paired_bootstrap(frame: pd.DataFrame, a: str, b: str, metric: str, *, resamp
     Two intervals answer two questions. `ci_fixed_categories` keeps the categories and resamples the seeds within each:
     is a better *on these categories*, whatever the seed? `ci_random_categories` resamples categories, then seeds within
     each: would a be better on *other categories of this kind*? That takes the categories for a random draw of such a
-    kind, which those of a benchmark are not, and six are few. Seeds count as independent runs. Neither interval knows
-    of other test images: all runs of a category share them, so a difference that a handful of images makes looks as
-    sure as any.
+    kind, which those of a benchmark are not, and six are few. Seeds count as independent runs. The first interval
+    knows nothing of other test images: all runs of a category share them, so a difference that a handful of images
+    makes looks as sure as any. (Other categories bring other images.)
 
     Each level draws one fewer than there are, with replacement (McCarthy and Snowden 1985): as many as there are would
     give (n - 1) / n of the variance, two thirds of it with three seeds. With normal noise, six categories and three

@@ -316,7 +316,7 @@ def protocol_changes(rows: list[dict]) -> Figure:
                 ax.annotate(f"{row['variant']} {moved:+.2f}", (moved, y), (side[1], lift if len(named) > 1 else 0),
                             fontsize=8, ha=side[0], textcoords="offset points", va="center")
     ax.set(yticks=range(len(groups)), yticklabels=[f"{what}: {METRIC_NAMES[metric]}" for what, metric in groups],
-           xlabel="difference to the number that the caption names", ylim=(len(groups) - 0.5, -0.8))
+           xlabel="difference (see the caption)", ylim=(len(groups) - 0.5, -0.8))
     ax.margins(x=0.2)
     return figure
 

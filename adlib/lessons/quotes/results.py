@@ -101,8 +101,8 @@ def say_claims(rows: pd.DataFrame) -> str:
         f"Ahead of the baseline, in points; in brackets the categories on which a method is ahead. \\*: *on these "
         f"categories*, beyond chance by the t test over seeds that allows for all {m} comparisons (Bonferroni, lesson "
         "05). \\*\\*: *with a hint of others*, since a paired t over the categories passes 5 % by itself, too. It "
-        f"allows for no comparisons; {strict} The rest earns no star, which proves no equality. No test here knows of "
-        "other test images; and DeSTSeg alone trains on drawn defects, such as these are (section 11).", "",
+        f"allows for no comparisons; {strict} The rest earns no star, which proves no equality. A single star knows "
+        "nothing of other test images; and DeSTSeg alone trains on drawn defects, such as these are (section 11).", "",
         as_table(["points", *(METRIC_NAMES[metric] for metric in METRICS)], lines)])
 
 
@@ -264,6 +264,8 @@ def say_threads(rows: pd.DataFrame) -> str:
         f"{listing(sorted(set(rows['method'])))}, {len(rows) // 2} pairs of runs; {names[0]} less "
         f"{names[1]}, and the interval over seeds for these categories:", "", *lines, "",
         f"Nothing was changed that a paper would mention, and {len(clear)} of the {len(lines)} intervals "
-        f"({listing(clear)}) {'excludes' if len(clear) == 1 else 'exclude'} 0. Where one does, it is chance, or "
-        "chaotic trainings do not vary as independently as the bootstrap assumes. Whoever sees only one of the two "
-        "columns cannot know. A lead of this size over three seeds is a reason to run more seeds, not a result."])
+        f"({listing(clear)}) {'excludes' if len(clear) == 1 else 'exclude'} 0. "
+        + ("Where one does, it is chance, or chaotic trainings do not vary as independently as the bootstrap assumes. "
+           if clear else "") +
+        "Whoever sees only one of the two columns cannot know. A lead of this size over three seeds is a reason to run "
+        "more seeds, not a result."])
