@@ -70,7 +70,7 @@ def nearest_patch_diagram(image: Tensor, features: list[Tensor]) -> Figure:
     top = 15 * len(features) + 11
     figure, ax = new_diagram(width=9.4, height=9.4 * (top + 2) / 102, top=top)
     middle = (top - 11) / 2
-    diagram_box(ax, 57, top - 10, 23, 9, "memory: a tenth of the features\nof normal training images", BLUE)
+    diagram_box(ax, 57, top - 10, 23, 9, "memory: a tenth at most of the\nfeatures of normal images", BLUE)
     diagram_picture(ax, 0, middle - 6, 12, image)
     diagram_box(ax, 17, middle - 5, 12, 10, "teacher\n(frozen)", BLUE)
     diagram_arrow(ax, 12.5, middle, 16.5, middle)

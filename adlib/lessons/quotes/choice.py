@@ -40,9 +40,9 @@ def say_small_defects(rows: pd.DataFrame, *, cell: float) -> str:
     every = missed.groupby("method")["failures"].sum()
     small = missed[missed["cause"] == SMALL].groupby("method")["failures"].sum()
     shares = [f"{name} {small.get(name, 0)} of {every[name]}" for name in method_order(every.index)]
-    return (f"A position of level 1 is {cell:g} pixels of 256 wide here, and one of level 2 {2 * cell:g}. A smaller "
-            "defect only tints a feature, and needs the more contrast (lesson 06, section 7). Misses that the rules of "
-            f"lesson 06 put down to size ({link('causes')}): "
+    return (f"A position of level 1 is {cell:g} pixels of 256 wide in these runs, and one of level 2 {2 * cell:g}. A "
+            "smaller defect only tints a feature, and needs the more contrast (lesson 06, section 7). Misses that the "
+            f"rules of lesson 06 put down to size ({link('causes')}): "
             f"{listing(shares)}. Against these a larger `image_size` may help, or tiles: lesson 10 measures where.")
 
 

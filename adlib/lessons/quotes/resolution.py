@@ -166,7 +166,8 @@ def say_longer(rows: pd.DataFrame) -> str:
             lone.append(f" Where tiles do not raise image AUROC ({method} on {category}), a longer training changes it "
                         f"by {change['image_auroc']:+.1f} points, and IAP by {change['iap']:+.1f}.")
     return (f"Whole images with {listing(f'{n:,}' for n in steps)} steps get {listing(parts)}, means over "
-            f"{say_seeds(seeds)}: that much is the longer training, and the rest is not reached by it at this length."
+            f"{say_seeds(seeds)}: that much the longer training alone brings. (Tiles with as few steps as whole images "
+            "were not run.)"
             f"{''.join(lone)} (Try a longer training before you tile; it costs time once, nothing for an image that "
             "is judged.)"
             if parts else "No whole image of this extract was trained as long as tiles are.")

@@ -49,9 +49,9 @@ def grade(each: Samples, *, comparisons: int) -> str:
     """How far a mean difference can be trusted: a key of `GRADES`.
 
     "*": Student's t over seeds, each method with its own spread on each category (Welch's degrees of freedom), passes
-    5 % divided by the number of comparisons (Bonferroni, lesson 05). Seeds of two methods make no pairs: the same seed
-    draws the same order of images, and little else. "**": besides, a paired t over the categories' means passes 5 % by
-    itself, which allows for no comparisons.
+    5 % divided by the number of comparisons (Bonferroni, lesson 05). Seeds of two methods make no pairs: what the same
+    seed gives both (an order of images, moved copies) three runs cannot show. "**": besides, a paired t
+    over the categories' means passes 5 % by itself, which allows for no comparisons.
     """
     means = [*leads(each).values()]
     runs = [x for both in each.values() for x in both]
@@ -142,7 +142,8 @@ def say_beside_baseline(rows: pd.DataFrame, method: str) -> str:
     d = wide.loc[method] - wide.loc[BASELINE]
     ahead, behind = (listing(f"*{c}*" for c in d.index[sign * d > 0]) for sign in (1, -1))
     return (f"{SHORT_NAMES[method]} has a mean image AUROC of {wide.loc[method].mean():.3f}, the training-free "
-            f"baseline (nearest patch) {wide.loc[BASELINE].mean():.3f}; ahead of it on {ahead}, behind on {behind}.")
+            f"baseline (nearest patch) {wide.loc[BASELINE].mean():.3f}; by these means, small as some differences "
+            f"are, ahead of it on {ahead}, behind on {behind}.")
 
 
 def say_reverse_distillations(rows: pd.DataFrame) -> str:
